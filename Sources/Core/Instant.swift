@@ -41,7 +41,7 @@ package struct Instant: InstantProtocol, Hashable, Sendable, CustomStringConvert
 }
 
 /// Wall-clock time in milliseconds since 1970-01-01 UTC, as stored in records.
-package struct WallTime: Hashable, Comparable, Sendable {
+package struct WallTime: Hashable, Comparable, Sendable, Codable {
   package let milliseconds: Int64
   package init(milliseconds: Int64) { self.milliseconds = milliseconds }
   package static func < (a: WallTime, b: WallTime) -> Bool { a.milliseconds < b.milliseconds }
