@@ -124,7 +124,8 @@ package final class InbandDTMFDetector {
   private func step(_ samples: Int, _ report: (Event) -> Void) {
     var digit: CChar = 0
     let status = UInt8(truncatingIfNeeded: dtmf_rx_status(state))
-    let sounding = status == 0 || status == UInt8(ascii: "x") ? nil : DTMF.eventCode(of: Character(UnicodeScalar(status)))
+    let sounding =
+      status == 0 || status == UInt8(ascii: "x") ? nil : DTMF.eventCode(of: Character(UnicodeScalar(status)))
     if let event = current {
       if sounding == event {
         heardSamples += samples

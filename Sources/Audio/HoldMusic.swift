@@ -27,9 +27,10 @@ package struct HoldMusic: Sendable {
     decay = 1 - 6.9 / (3 * Float(sampleRate))
     // 12 ms of attack.
     attackStep = 1 / (0.012 * Float(sampleRate))
-    peak = Float(LineLevel.peak(dBm0: -27))
+    peak = Float(LineLevel.peak(dBm0: -18))
     let rest = Voice(
-      fundamental: Oscillator(frequency: 0, sampleRate: sampleRate), octave: Oscillator(frequency: 0, sampleRate: sampleRate))
+      fundamental: Oscillator(frequency: 0, sampleRate: sampleRate),
+      octave: Oscillator(frequency: 0, sampleRate: sampleRate))
     voices = [Voice](repeating: rest, count: 6)
   }
 

@@ -143,7 +143,8 @@ extension PlayoutBuffer {
     period.update(from: source, count: lag)
     // The joint from the period's end to its beginning: its last quarter goes over to what came before its beginning.
     let joint = lag / 4
-    crossFade(UnsafePointer(source + lag - joint), UnsafePointer(source - joint), into: period + (lag - joint), count: joint)
+    crossFade(
+      UnsafePointer(source + lag - joint), UnsafePointer(source - joint), into: period + (lag - joint), count: joint)
     // The real samples stand as they are; what is made up starts at their value and loses the difference within the joint.
     offset = Float(storage[writeIndex - 1]) - Float(source[-1])
     offsetStep = offset / Float(max(1, joint))

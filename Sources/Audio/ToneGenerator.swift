@@ -70,7 +70,8 @@ package struct CadencedTone: Sendable {
     self.tone = tone
     self.cadence = cadence.map { duration in
       let (seconds, attoseconds) = duration.components
-      return max(1, Int(Double(seconds) * Double(tone.sampleRate) + Double(attoseconds) / 1e18 * Double(tone.sampleRate)))
+      return max(
+        1, Int(Double(seconds) * Double(tone.sampleRate) + Double(attoseconds) / 1e18 * Double(tone.sampleRate)))
     }
     left = self.cadence.first ?? Int.max
   }
