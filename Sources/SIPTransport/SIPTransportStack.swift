@@ -100,7 +100,9 @@ package final class SIPTransportStack: Sendable {
       case .address(let transport, let remote): core.streamListener(transport, towards: remote)
       }
     guard var own else { return nil }
-    if own.ip.isUnspecified, let ip = core.routes.ownAddress(towards: destination.remote.ip, now: .now()) { own.ip = ip }
+    if own.ip.isUnspecified, let ip = core.routes.ownAddress(towards: destination.remote.ip, now: .now()) {
+      own.ip = ip
+    }
     return own
   }
 
@@ -123,6 +125,13 @@ package final class SIPTransportStack: Sendable {
   package var currentStatistics: SIPTransportStatistics { core.statistics }
 
   // MARK: WebSocket
+
+  /// Whether the limits allow this peer one more WebSocket; a refusal is counted. On the loop.
+  package func admitsWebSocket(from remote: NIOCore.SocketAddress?) -> Bool {
+    guard let ip = Core.SocketAddress(remote)?.ip, core.admitConnection(from: ip, on: .ws) else { return false }
+    core.limiter.releaseConnection(from: ip)
+    return true
+  }
 
   /// Takes over a channel that has just been upgraded (RFC 7118): it carries bare WebSocket bytes from here on.
   ///

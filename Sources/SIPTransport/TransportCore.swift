@@ -76,7 +76,8 @@ final class TransportCore {
   ///
   /// - Returns: the answer's bytes.
   func answer(malformed error: SIPParseError, on flow: Flow) -> [UInt8]? {
-    refuse(error.kind == .tooLarge ? .oversized : .malformed, from: flow.remote.ip, on: flow.transport, detail: "\(error)")
+    refuse(
+      error.kind == .tooLarge ? .oversized : .malformed, from: flow.remote.ip, on: flow.transport, detail: "\(error)")
     let toTag = Hex.encode((0..<6).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
     guard var response = error.response(toTag: toTag) else { return nil }
     response.addReceived(from: flow)
@@ -95,7 +96,8 @@ final class TransportCore {
       "refusals": "\(report.refusals)",
     ]
     if let detail { metadata["detail"] = "\(detail.prefix(200))" }
-    logger.warning("refused: \(reason.text); further lines about this source are held back for a minute", metadata: metadata)
+    logger.warning(
+      "refused: \(reason.text); further lines about this source are held back for a minute", metadata: metadata)
   }
 
   // MARK: Connections

@@ -190,7 +190,9 @@ final class SIPConnection: ChannelInboundHandler {
       end(.partialTimeout)
     } else if framing.isWebSocket {
       checkWebSocket(now)
-    } else if lastReceived.duration(to: now) >= (isProven || !isInbound ? limits.streamIdleTimeout : limits.firstMessageTimeout) {
+    } else if lastReceived.duration(to: now)
+      >= (isProven || !isInbound ? limits.streamIdleTimeout : limits.firstMessageTimeout)
+    {
       end(isProven ? .idle : .silent)
     }
   }

@@ -18,7 +18,8 @@ enum StreamListener {
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
       .childChannelOption(.socketOption(.so_keepalive), value: 1)
       .childChannelOption(
-        .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 2_048, maximum: 16_384))
+        .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 2_048, maximum: 16_384)
+      )
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture { try accept(channel, transport, tls, box.value) }
       }

@@ -187,8 +187,9 @@ struct WebSocketFrameParser {
     }
     guard let key = buffer.getInteger(at: start + size, as: UInt32.self) else {
       // The length is known: let the caller refuse it before the key arrives.
-      return payloadLength > 125 ? Header(
-        isFinal: isFinal, opcode: opcode, payloadLength: payloadLength, maskingKey: 0, size: size + 4) : nil
+      return payloadLength > 125
+        ? Header(
+          isFinal: isFinal, opcode: opcode, payloadLength: payloadLength, maskingKey: 0, size: size + 4) : nil
     }
     return Header(
       isFinal: isFinal, opcode: opcode, payloadLength: payloadLength, maskingKey: key.bigEndian, size: size + 4)

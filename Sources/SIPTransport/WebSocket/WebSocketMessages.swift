@@ -58,7 +58,9 @@ struct WebSocketMessages {
       if frame.isFinal { return try complete(frame.payload, isText: frame.opcode == .text) }
       assembly = (frame.payload, frame.opcode == .text)
     case .continuation:
-      guard case (var bytes, let isText)? = assembly else { throw .init(code: .protocolError, reason: "nothing to continue") }
+      guard case (var bytes, let isText)? = assembly else {
+        throw .init(code: .protocolError, reason: "nothing to continue")
+      }
       assembly = nil
       guard bytes.count + frame.payload.count <= maximumMessageSize else {
         throw .init(code: .tooBig, reason: "message larger than \(maximumMessageSize) bytes")
