@@ -71,7 +71,9 @@ extension MediaDescription {
       let pt = PayloadType(number)
       let format = meanings[pt].map { AudioFormat($0) } ?? AudioFormat(staticPayloadType: pt)
       if let format {
-        if !known.contains(where: { $0.payloadType == pt }) { known.append(NumberedFormat(format: format, payloadType: pt)) }
+        if !known.contains(where: { $0.payloadType == pt }) {
+          known.append(NumberedFormat(format: format, payloadType: pt))
+        }
       } else {
         foreign.insert(pt)
       }
@@ -91,9 +93,13 @@ extension MediaDescription {
       case "usedtx": result.useDTX = value == "1"
       case "stereo": result.stereo = value == "1"
       case "maxaveragebitrate":
-        if let rate = Fields.number(value, as: Int32.self) { result.maxAverageBitrate = min(max(Int(rate), 6_000), 510_000) }
+        if let rate = Fields.number(value, as: Int32.self) {
+          result.maxAverageBitrate = min(max(Int(rate), 6_000), 510_000)
+        }
       case "maxplaybackrate":
-        if let rate = Fields.number(value, as: Int32.self) { result.maxPlaybackRate = min(max(Int(rate), 8_000), 48_000) }
+        if let rate = Fields.number(value, as: Int32.self) {
+          result.maxPlaybackRate = min(max(Int(rate), 8_000), 48_000)
+        }
       default: break
       }
     }

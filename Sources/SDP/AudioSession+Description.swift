@@ -83,7 +83,8 @@ extension AudioSession {
 
   private func refusedSection(_ section: Section) -> MediaDescription {
     var m = MediaDescription(
-      kind: section.kind, port: 0, protocol: section.protocol, formats: section.formats.isEmpty ? ["0"] : section.formats)
+      kind: section.kind, port: 0, protocol: section.protocol,
+      formats: section.formats.isEmpty ? ["0"] : section.formats)
     if transport.isWebRTC { m.connection = .init(address: "0.0.0.0") }
     m.attributes.append(Attribute("inactive"))
     if let mid = section.mid { m.attributes.append(Attribute("mid", mid)) }

@@ -87,7 +87,8 @@ package struct SessionDescription: Hashable, Sendable, AttributeHolder, CustomSt
     out.line("v", "0")
     out.line(
       "o",
-      "\(origin.username) \(origin.sessionID) \(origin.sessionVersion) IN \(origin.isIPv6 ? "IP6" : "IP4") \(origin.address)")
+      "\(origin.username) \(origin.sessionID) \(origin.sessionVersion) IN \(origin.isIPv6 ? "IP6" : "IP4") \(origin.address)"
+    )
     out.line("s", name)
     if let connection { out.connection(connection) }
     for b in bandwidth { out.line("b", b) }
