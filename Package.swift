@@ -38,6 +38,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
@@ -62,7 +63,7 @@ let package = Package(
     module("Bridge", ["Core", "RTP", "Audio"]),
 
     // Shells.
-    module("Transport", ["Core", "RTP", "SDP", "CNice", "COpenSSL", "CSRTP", "CLinux"]),
+    module("Transport", ["Core", "CNice", "COpenSSL", "CSRTP", "CLinux"]),
     module(
       "SIPTransport",
       [
@@ -70,8 +71,6 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
-        .product(name: "NIOHTTP1", package: "swift-nio"),
-        .product(name: "NIOWebSocket", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
       ]),
     module(
@@ -80,28 +79,30 @@ let package = Package(
     module(
       "Gateway",
       [
-        "Core", "SDP", "SIP", "RTP", "Audio", "Bridge", "Transport",
+        "Core", "SDP", "SIP", "Bridge", "Transport",
+        .product(name: "HeapModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
       ]),
     module(
       "API",
       [
-        "Core", "Gateway", "Store", "SIPTransport",
+        "Core", "SIP", "Store", "SIPTransport",
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
-        .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
-        .product(name: "NIOWebSocket", package: "swift-nio"),
+        .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+        .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
-        .product(name: "HummingbirdTLS", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
     .executableTarget(
       name: "parley",
       dependencies: [
-        "Core", "SDP", "SIP", "RTP", "Audio", "Transport", "SIPTransport", "Gateway", "Store", "API",
+        "Core", "SIP", "Transport", "SIPTransport", "Gateway", "Store", "API",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
@@ -118,23 +119,33 @@ let package = Package(
     // Virtual clock, seeded lossy network, vector loading.
     .target(
       name: "TestSupport", dependencies: ["Core"], path: "Tests/Support", swiftSettings: settings),
+    // Clients over real sockets.
+    .target(
+      name: "NetworkSupport",
+      dependencies: [
+        "Core",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ], path: "Tests/NetworkSupport", swiftSettings: settings),
     tests("Core"),
     tests("SDP", ["Core"]),
     tests("SIP", ["Core"]),
     tests("RTP", ["Core"]),
     tests("Audio", ["Core"]),
     tests("Bridge", ["Core", "RTP", "Audio"]),
-    tests("Transport", ["Core", "RTP", "SDP"]),
+    tests("Transport", ["Core"]),
     tests(
       "SIPTransport",
       [
-        "Core", "SIP",
+        "Core", "SIP", "NetworkSupport",
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ]),
-    tests("Gateway", ["Core", "SDP", "SIP", "RTP", "Audio", "Bridge", "Transport"]),
+    tests("Gateway", ["Core", "SDP", "SIP"]),
     tests("Store", ["Core"]),
-    tests("API", ["Core", "Gateway", "Store", "SIPTransport"]),
+    tests("API", ["Core", "Store", "SIPTransport", "NetworkSupport"]),
     tests("parley", ["Core"]),
   ]
 )

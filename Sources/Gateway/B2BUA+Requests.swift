@@ -1,0 +1,217 @@
+import Core
+import Logging
+import SIP
+
+/// Requests from the network: inside a dialog to its leg; outside by method.
+extension B2BUA {
+  func route(_ request: SIPRequest, _ transaction: ServerTransactionID, _ flow: Flow) {
+    if request.headers.to?.tag != nil, request.method != .register {
+      guard let leg = leg(for: request), let call = leg.call else {
+        respond(refusal(481, to: request), to: transaction)
+        return
+      }
+      enqueue(.request(leg, transaction, request, flow), to: call)
+      return
+    }
+    switch request.method {
+    case .register: register(request, transaction, flow)
+    case .invite: invite(request, transaction, flow)
+    case .options: respond(optionsResponse(to: request, tag: newTag()), to: transaction)
+    case .bye, .update, .info, .prack: respond(refusal(481, to: request), to: transaction)
+    case .subscribe, .publish: respond(refusal(489, to: request), to: transaction)
+    default:
+      var response = refusal(405, to: request)
+      response.headers.set(.allow, Self.allow)
+      respond(response, to: transaction)
+    }
+  }
+
+  func newTag() -> String { RandomToken.hex(bytes: 6) }
+
+  func refusal(_ status: Int, to request: SIPRequest) -> SIPResponse {
+    var response = SIPResponse(to: request, status: status, toTag: newTag())
+    response.headers.set(.server, configuration.product)
+    return response
+  }
+
+  func optionsResponse(to request: SIPRequest, tag: String) -> SIPResponse {
+    var response = SIPResponse(to: request, status: isDraining ? 503 : 200, toTag: tag)
+    response.headers.set(.server, configuration.product)
+    response.headers.set(.allow, Self.allow)
+    response.headers.set(.supported, Self.supported)
+    response.headers.set(.accept, "application/sdp, application/dtmf-relay, application/trickle-ice-sdpfrag")
+    return response
+  }
+
+  /// The Min-SE for a 422, where the request asks for too short a session.
+  func tooShortSession(_ request: SIPRequest) -> UInt32? {
+    if case .tooSmall(let minimum) = sessionPolicy.answer(to: request) { return minimum }
+    return nil
+  }
+
+  // MARK: Authentication
+
+  /// The user who proved to have sent the request; nil after answering with a challenge or refusal.
+  private func authenticate(
+    _ request: SIPRequest, _ transaction: ServerTransactionID, _ flow: Flow, proxy: Bool
+  ) -> User? {
+    let claimed = request.headers.from?.uri.user ?? ""
+    let verdict = digest.verify(request, isProxy: proxy, now: now) { [directory] username, algorithm in
+      guard let user = directory.user(username) else { return nil }
+      return algorithm == .md5 ? user.ha1MD5 : user.ha1SHA256
+    }
+    switch verdict {
+    case .accepted(let username):
+      // One account may not speak for another.
+      guard username == claimed || request.method == .register && username == request.headers.to?.uri.user else {
+        metrics.refused("wrong-identity")
+        respond(refusal(403, to: request), to: transaction)
+        return nil
+      }
+      return directory.user(username)
+    case .stale, .missing:
+      if verdict == .missing { metrics.challenged.increment() }
+      challenge(request, transaction, proxy: proxy, stale: verdict == .stale)
+      return nil
+    case .rejected(let why):
+      metrics.refused("credentials")
+      logger.notice(
+        "authentication failed",
+        metadata: [
+          "user": "\(claimed)", "why": "\(why.rawValue)", "source": "\(flow.remote)", "method": "\(request.method.rawValue)",
+          "sip-call-id": "\(request.headers.callID ?? "")",
+        ])
+      // 403 rather than a new challenge: a phone would ask its user for a password that it has.
+      respond(refusal(403, to: request), to: transaction)
+      return nil
+    }
+  }
+
+  private func challenge(_ request: SIPRequest, _ transaction: ServerTransactionID, proxy: Bool, stale: Bool) {
+    var response = digest.challenge(request, status: proxy ? 407 : 401, isStale: stale, now: now)
+    response.headers.set(.server, configuration.product)
+    respond(response, to: transaction)
+  }
+
+  // MARK: REGISTER
+
+  private func register(_ request: SIPRequest, _ transaction: ServerTransactionID, _ flow: Flow) {
+    guard let user = authenticate(request, transaction, flow, proxy: false) else { return }
+    guard request.headers.to?.uri.user == user.name else {
+      metrics.refused("wrong-identity")
+      respond(refusal(403, to: request), to: transaction)
+      return
+    }
+    let outcome = registrar.register(request, aor: user.name, flow: flow, now: now)
+    var response = outcome.response
+    response.headers.set(.server, configuration.product)
+    metrics.registrations.set(registrar.count)
+    respond(response, to: transaction)
+    for case .refreshed(let binding) in outcome.changes { movedFlow(of: user.name, binding, to: flow) }
+  }
+
+  /// A registration of the same instance on a new flow: its legs follow (RFC 5626 §4.2).
+  private func movedFlow(of user: String, _ binding: Binding, to flow: Flow) {
+    guard flow.transport.isReliable, let instance = binding.instanceID else { return }
+    for call in calls.values {
+      for leg in call.legs where leg.instance == instance && leg.party.name == user { leg.moved(to: flow) }
+    }
+  }
+
+  // MARK: INVITE
+
+  private func invite(_ request: SIPRequest, _ transaction: ServerTransactionID, _ flow: Flow) {
+    func refuse(_ status: Int, _ why: String, _ header: (HeaderName, String)? = nil) {
+      metrics.refused(why)
+      var response = refusal(status, to: request)
+      if let header { response.headers.set(header.0, header.1) }
+      respond(response, to: transaction)
+    }
+    if isDraining { return refuse(503, "draining", (.retryAfter, "30")) }
+    if calls.count >= configuration.maximumCalls { return refuse(503, "too-many-calls", (.retryAfter, "10")) }
+    let maxForwards = request.headers.maxForwards ?? 70
+    if maxForwards <= 0 { return refuse(483, "too-many-hops") }
+    let unsupported = request.headers.require.filter { !Self.supportedExtensions.contains($0.lowercased()) }
+    if !unsupported.isEmpty {
+      return refuse(420, "unsupported-extension", (.unsupported, unsupported.joined(separator: ", ")))
+    }
+    if let minimum = tooShortSession(request) { return refuse(422, "session-too-short", (.minSE, "\(minimum)")) }
+    guard let dialled = request.uri.user, !dialled.isEmpty else { return refuse(404, "no-number") }
+
+    let from = request.headers.from
+    if let trunk = directory.trunk(from: flow.remote.ip, addresses: { self.trunkAddresses[$0.name] ?? [] }) {
+      let caller = from?.uri.user ?? "anonymous"
+      begin(
+        request, transaction, flow, party: .trunk(trunk), from: caller, dialled: dialled,
+        routed: directory.route(calledFromTrunk: dialled), maxForwards: maxForwards)
+      return
+    }
+    guard let user = userOfFlow(flow, from: from?.uri.user) ?? authenticate(request, transaction, flow, proxy: true) else {
+      metrics.invitesUnauthenticated.increment()
+      return
+    }
+    let running = calls.values.count { $0.caller.record.kind == .user && $0.record.from == user.name }
+    if running >= configuration.maximumCallsPerUser { return refuse(486, "too-many-calls-of-user") }
+    begin(
+      request, transaction, flow, party: .user(user.name), from: user.name, dialled: dialled,
+      routed: directory.route(dialledByUser: dialled), maxForwards: maxForwards)
+  }
+
+  /// A connection over which the user registered has proved who is behind it; asking again costs a round trip.
+  /// Datagrams prove nothing: there each INVITE is challenged.
+  private func userOfFlow(_ flow: Flow, from claimed: String?) -> User? {
+    guard flow.transport.isReliable, let claimed, registrar.bindings(claimed, now: now).contains(where: { $0.flow == flow })
+    else { return nil }
+    return directory.user(claimed)
+  }
+
+  private func begin(
+    _ request: SIPRequest, _ transaction: ServerTransactionID, _ flow: Flow, party: SIPLeg.Party, from: String,
+    dialled: String, routed: RoutedCall?, maxForwards: Int
+  ) {
+    let display = request.headers.from?.displayName ?? ""
+    let isTrunk = if case .trunk = party { true } else { false }
+    let isOutbound = if case .trunk = routed?.target { true } else { false }
+    let record = CallRecord(
+      id: RandomToken.hex(bytes: 12), from: from, fromDisplay: display, to: dialled,
+      direction: isTrunk ? .inbound : isOutbound ? .outbound : .internal, startedAt: .now())
+    let caller = makeCallerLeg(request, transaction, flow, party: party)
+    let call = makeCall(caller: caller, routed: routed ?? RoutedCall(target: .user(""), number: dialled), record: record)
+    call.maxForwards = maxForwards - 1
+    call.isRouted = routed != nil
+    metrics.callsStarted.increment()
+    enqueue(.start, to: call)
+  }
+
+  private func makeCallerLeg(
+    _ request: SIPRequest, _ transaction: ServerTransactionID, _ flow: Flow, party: SIPLeg.Party
+  ) -> SIPLeg {
+    let tag = transactions.localTag(of: transaction) ?? newTag()
+    let codecs: [AudioCodec] =
+      switch party {
+      case .user: configuration.userCodecs
+      case .trunk(let trunk): trunk.codecs
+      }
+    let leg = SIPLeg(
+      id: nextLegID(), isCaller: true, party: party, core: self, host: nextHost(),
+      callID: request.headers.callID ?? "", localTag: tag, destination: .flow(flow), request: request,
+      profile: Self.wantsWebRTC(request, flow) ? .webRTC : .rtp, codecs: codecs, index: 0)
+    leg.serverInvite = transaction
+    leg.phase = .inviting
+    leg.dialog = try? Dialog(uas: request, localTag: tag, flow: flow)
+    if case .user(let name) = party {
+      leg.instance = registrar.bindings(name, now: now).first { $0.flow == flow }?.instanceID
+    }
+    leg.readOffer()
+    if leg.dialog == nil { leg.offerFailure = (400, "the INVITE has no usable Contact") }
+    register(leg)
+    registerInvite(transaction, leg)
+    return leg
+  }
+
+  /// Browsers offer DTLS-SRTP; without an offer the transport tells.
+  private static func wantsWebRTC(_ request: SIPRequest, _ flow: Flow) -> Bool {
+    if request.body.isEmpty { return flow.transport.isWebSocket }
+    return String(decoding: request.body, as: UTF8.self).contains("a=fingerprint:")
+  }
+}

@@ -1,0 +1,294 @@
+import Core
+import HeapModule
+import Logging
+import SIP
+
+/// The back-to-back user agent: transactions, registrar, digest, trunks and the table of calls.
+///
+/// A router on the gateway's executor. It owns who gets which message; what a message means is the leg's or call's matter.
+final class B2BUA {
+  static let allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER"
+  static let supported = "timer, outbound, path"
+  static let supportedExtensions: Set<String> = ["timer", "outbound", "path"]
+
+  /// Who waits for the response to a request of ours.
+  enum Owner {
+    case leg(SIPLeg)
+    case trunk(TrunkRegistration)
+  }
+
+  let configuration: GatewayConfiguration
+  let dependencies: GatewayDependencies
+  let metrics: GatewayMetrics
+  let logger: Logger
+  var directory: Directory
+  /// Set by the actor before each entry.
+  var now = Instant.now()
+
+  var transactions: TransactionLayer
+  var registrar: Registrar
+  let sessionPolicy: SessionTimerPolicy
+  var digest: DigestServer
+  private(set) var isDraining = false
+
+  private(set) var calls: [String: Call] = [:]
+  private var callCount: UInt64 = 0
+  private var legCount: UInt64 = 0
+  private var ready: [Call] = []
+  /// Legs by Call-ID and our tag: the two parts of a dialog's identity that we chose or saw first.
+  private var legsByDialog: [DialogKey: SIPLeg] = [:]
+  private var legsByID: [LegID: SIPLeg] = [:]
+  private var owners: [ClientTransactionID: Owner] = [:]
+  private var invites: [ServerTransactionID: SIPLeg] = [:]
+  private var timers = Heap<TimerEntry>()
+  private var timerGenerations: [String: [CallTimer: UInt64]] = [:]
+  private var timerCount: UInt64 = 0
+
+  var trunkRegistrations: [String: TrunkRegistration] = [:]
+  var trunkAddresses: [String: [IPAddress]] = [:]
+
+  struct DialogKey: Hashable {
+    let callID: String
+    let localTag: String
+  }
+
+  private struct TimerEntry: Comparable {
+    let deadline: Instant
+    let generation: UInt64
+    let call: String
+    let timer: CallTimer
+    static func < (a: TimerEntry, b: TimerEntry) -> Bool { a.deadline < b.deadline }
+    static func == (a: TimerEntry, b: TimerEntry) -> Bool { a.generation == b.generation }
+  }
+
+  init(
+    configuration: GatewayConfiguration, directory: Directory, dependencies: GatewayDependencies,
+    metrics: GatewayMetrics, logger: Logger
+  ) {
+    self.configuration = configuration
+    self.directory = directory
+    self.dependencies = dependencies
+    self.metrics = metrics
+    self.logger = logger
+    transactions = TransactionLayer(sentBy: dependencies.contact)
+    digest = DigestServer(realm: configuration.realm, algorithms: configuration.digestAlgorithms)
+    registrar = Registrar(policy: configuration.registrar)
+    sessionPolicy = SessionTimerPolicy(
+      interval: configuration.sessionExpires, minimum: configuration.minimumSessionExpires)
+  }
+
+  // MARK: Entries
+
+  func receive(_ message: SIPMessage, from flow: Flow) { perform(transactions.receive(message, from: flow, now: now)) }
+
+  func flowClosed(_ flow: Flow) {
+    registrar.flowClosed(flow, now: now)
+    perform(transactions.transportFailed(.flow(flow), now: now))
+  }
+
+  func sendFailed(_ destination: Destination) { perform(transactions.transportFailed(destination, now: now)) }
+
+  func advance() {
+    perform(transactions.advance(to: now))
+    if !registrar.advance(to: now).isEmpty { metrics.registrations.set(registrar.count) }
+    for registration in trunkRegistrations.values { registration.advance() }
+    while let entry = timers.min, entry.deadline <= now {
+      timers.removeMin()
+      guard timerGenerations[entry.call]?[entry.timer] == entry.generation, let call = calls[entry.call] else { continue }
+      timerGenerations[entry.call]?[entry.timer] = nil
+      enqueue(.timer(entry.timer), to: call)
+    }
+  }
+
+  var nextDeadline: Instant? {
+    var earliest = transactions.nextDeadline
+    func consider(_ instant: Instant?) {
+      if let instant, earliest.map({ instant < $0 }) ?? true { earliest = instant }
+    }
+    consider(registrar.nextDeadline)
+    consider(timers.min?.deadline)
+    for registration in trunkRegistrations.values { consider(registration.nextDeadline) }
+    return earliest
+  }
+
+  func media(_ id: LegID, _ event: HostedLegEvent) {
+    guard let leg = legsByID[id], let call = leg.call else { return }
+    enqueue(.media(leg, event), to: call)
+  }
+
+  func takeReady() -> [Call] {
+    defer { ready.removeAll() }
+    return ready
+  }
+
+  func enqueue(_ event: CallEvent, to call: Call) {
+    if call.enqueue(event) { ready.append(call) }
+  }
+
+  // MARK: Transactions
+
+  func perform(_ actions: [TransactionAction]) {
+    for action in actions {
+      switch action {
+      case .transmit(let message, let destination): dependencies.send(message, destination)
+      case .request(let transaction, let request, let flow): route(request, transaction, flow)
+      case .acknowledged(let transaction, let ack):
+        if let leg = invites[transaction] ?? leg(for: ack), let call = leg.call { enqueue(.acknowledged(leg, ack), to: call) }
+      case .cancelled(let transaction, let cancel):
+        if let leg = invites[transaction], let call = leg.call { enqueue(.cancelled(leg, cancel), to: call) }
+      case .acknowledgementMissing(let transaction):
+        if let leg = invites[transaction], let call = leg.call { enqueue(.acknowledgementMissing(leg), to: call) }
+      case .response(let transaction, let response, let flow): deliver(response, transaction, flow)
+      case .timeout(let transaction): fail(transaction, .timeout)
+      case .transportFailure(let transaction): fail(transaction, .transport)
+      }
+    }
+  }
+
+  private func deliver(_ response: SIPResponse, _ transaction: ClientTransactionID, _ flow: Flow) {
+    switch owners[transaction] {
+    case .leg(let leg):
+      if let call = leg.call { enqueue(.response(leg, transaction, response, flow), to: call) }
+    case .trunk(let registration): registration.receive(response)
+    case nil: return
+    }
+    // An INVITE's owner stays: forks and retransmitted 2xx still find it until the leg is forgotten.
+    if response.status >= 200, response.headers.cSeq?.method != .invite { disown(transaction) }
+  }
+
+  private func fail(_ transaction: ClientTransactionID, _ failure: RequestFailure) {
+    let owner = owners[transaction]
+    disown(transaction)
+    switch owner {
+    case .leg(let leg): if let call = leg.call { enqueue(.requestFailed(leg, transaction, failure), to: call) }
+    case .trunk(let registration): registration.failed(failure)
+    case nil: break
+    }
+  }
+
+  private func disown(_ transaction: ClientTransactionID) {
+    if case .leg(let leg) = owners.removeValue(forKey: transaction) { leg.clientTransactions.remove(transaction) }
+  }
+
+  @discardableResult
+  func send(_ request: SIPRequest, to destination: Destination, owner leg: SIPLeg?) -> ClientTransactionID {
+    send(request, to: destination, owner: leg.map { .leg($0) })
+  }
+
+  @discardableResult
+  func send(_ request: SIPRequest, to destination: Destination, owner: Owner?) -> ClientTransactionID {
+    let (id, actions) = transactions.send(request, to: destination, now: now)
+    if let owner {
+      owners[id] = owner
+      if case .leg(let leg) = owner { leg.clientTransactions.insert(id) }
+    }
+    perform(actions)
+    return id
+  }
+
+  func respond(_ response: SIPResponse, to transaction: ServerTransactionID) {
+    perform(transactions.respond(response, to: transaction, now: now))
+  }
+
+  func cancel(_ transaction: ClientTransactionID, reason: String?) {
+    perform(transactions.cancel(transaction, reason: reason, now: now))
+  }
+
+  func acknowledge(_ ack: SIPRequest, for transaction: ClientTransactionID, dialog: Dialog, leg: SIPLeg) {
+    perform(
+      transactions.acknowledge(ack, for: transaction, to: inDialogDestination(of: leg, dialog: dialog), now: now))
+  }
+
+  // MARK: Calls
+
+  func makeCall(caller: SIPLeg, routed: RoutedCall, record: CallRecord) -> Call {
+    callCount += 1
+    let call = Call(id: record.id, number: callCount, core: self, caller: caller, routed: routed, record: record)
+    calls[call.id] = call
+    call.add(caller)
+    metrics.callsActive.set(calls.count)
+    return call
+  }
+
+  func nextLegID() -> LegID {
+    legCount += 1
+    return LegID(rawValue: legCount)
+  }
+
+  /// The worker of the next call.
+  func nextHost() -> MediaHost { dependencies.media.host(forCall: callCount) }
+
+  /// Makes the leg findable by its dialog and by its media events.
+  func register(_ leg: SIPLeg) {
+    legsByDialog[DialogKey(callID: leg.callID, localTag: leg.localTag)] = leg
+    legsByID[leg.id] = leg
+  }
+
+  func registerInvite(_ transaction: ServerTransactionID, _ leg: SIPLeg) { invites[transaction] = leg }
+
+  func leg(for request: SIPRequest) -> SIPLeg? {
+    guard let tag = request.headers.to?.tag, let callID = request.headers.callID else { return nil }
+    return legsByDialog[DialogKey(callID: callID, localTag: tag)]
+  }
+
+  /// Drops a call that is over and recorded.
+  func forget(_ call: Call) {
+    calls[call.id] = nil
+    timerGenerations[call.id] = nil
+    // A cancelled leg may still be answered: it stays until its INVITE is over (RFC 3261 §9.1).
+    for leg in call.members where leg.phase != .cancelling { release(leg) }
+    metrics.callsActive.set(calls.count)
+  }
+
+  /// Takes a leg out of every table and lets its call go.
+  func release(_ leg: SIPLeg) {
+    legsByDialog[DialogKey(callID: leg.callID, localTag: leg.localTag)] = nil
+    legsByID[leg.id] = nil
+    if let invite = leg.serverInvite { invites[invite] = nil }
+    for transaction in leg.clientTransactions { owners[transaction] = nil }
+    leg.clientTransactions = []
+    leg.call = nil
+  }
+
+  // MARK: Timers
+
+  func setTimer(_ timer: CallTimer, of call: Call, after delay: Duration) {
+    timerCount += 1
+    timerGenerations[call.id, default: [:]][timer] = timerCount
+    timers.insert(TimerEntry(deadline: now + delay, generation: timerCount, call: call.id, timer: timer))
+  }
+
+  func cancelTimer(_ timer: CallTimer, of call: Call) { timerGenerations[call.id]?[timer] = nil }
+
+  func cancelTimers(of call: Call) { timerGenerations[call.id] = nil }
+
+  // MARK: Records
+
+  /// Saves a running call's record without waiting.
+  func save(_ call: Call) {
+    for leg in call.legs { call.store(leg) }
+    let record = call.record
+    let sink = dependencies.records
+    Task { await sink.save(record) }
+  }
+
+  /// Saves an ended call's record and returns when it is durable.
+  func saveDurably(_ call: Call) async { await dependencies.records.save(call.record) }
+
+  // MARK: Operators
+
+  var liveCalls: [CallRecord] { calls.values.sorted { $0.number < $1.number }.map(\.record) }
+  var hasNoCalls: Bool { calls.isEmpty }
+
+  func hangUp(_ callID: String, reason: String) -> Bool {
+    guard let call = calls[callID] else { return false }
+    enqueue(.hangUp(status: 480, reason: reason), to: call)
+    return true
+  }
+
+  func hangUpAll(reason: String) {
+    for call in calls.values { enqueue(.hangUp(status: 503, reason: reason), to: call) }
+  }
+
+  func beginDrain() { isDraining = true }
+}

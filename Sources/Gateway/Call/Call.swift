@@ -1,0 +1,238 @@
+import Core
+import Logging
+import SIP
+
+/// One call: a caller's leg, the legs that ring, and the one that answered.
+///
+/// A router: each leg runs its own dialog, offer/answer and timers and reports what matters (`LegReport`); the call
+/// decides what that means for the others. Confined to the gateway's executor; events are handled one after another.
+final class Call {
+  enum Phase { case setup, ringing, answered, ended }
+
+  let id: String
+  let number: UInt64
+  let core: B2BUA
+  let caller: SIPLeg
+  let routed: RoutedCall
+  let host: MediaHost
+  /// False where the directory knows no way to the number: the call exists only to be refused and recorded.
+  var isRouted = true
+  /// Max-Forwards of the INVITEs that we send on (RFC 3261 §16.6 step 3, against loops through other B2BUAs).
+  var maxForwards = 69
+  var phase = Phase.setup
+  var record: CallRecord
+  /// Legs that were invited and have neither failed nor answered.
+  var ringing: [SIPLeg] = []
+  /// The leg that answered; nil for a built-in.
+  var callee: SIPLeg?
+  /// The best refusal so far (RFC 3261 §16.7 step 6).
+  var bestFailure: (status: Int, reason: String)?
+  let logger: Logger
+
+  /// Every leg that the call ever had.
+  private(set) var members: [SIPLeg] = []
+  private var mailbox: [CallEvent] = []
+  private var isDraining = false
+
+  init(id: String, number: UInt64, core: B2BUA, caller: SIPLeg, routed: RoutedCall, record: CallRecord) {
+    self.id = id
+    self.number = number
+    self.core = core
+    self.caller = caller
+    self.routed = routed
+    self.record = record
+    host = caller.host
+    var logger = core.logger
+    logger[metadataKey: "call"] = "\(id)"
+    logger[metadataKey: "sip-call-id"] = "\(caller.callID)"
+    self.logger = logger
+  }
+
+  /// Adds an event; true if the mailbox needs a task to drain it.
+  func enqueue(_ event: CallEvent) -> Bool {
+    mailbox.append(event)
+    if isDraining { return false }
+    isDraining = true
+    return true
+  }
+
+  func drainMailbox() async {
+    while !mailbox.isEmpty { await handle(mailbox.removeFirst()) }
+    isDraining = false
+  }
+
+  var legs: [SIPLeg] { [caller] + ringing + (callee.map { [$0] } ?? []) }
+
+  private func handle(_ event: CallEvent) async {
+    switch event {
+    case .start: await start()
+    case .request(let leg, let transaction, let request, let flow):
+      await leg.receive(request, transaction: transaction, flow: flow)
+    case .acknowledged(let leg, let ack): await leg.acknowledged(ack)
+    case .cancelled(let leg, let cancel): await callerCancelled(leg, cancel)
+    case .acknowledgementMissing(let leg):
+      await end(by: .system, status: 200, reason: "the \(leg.isCaller ? "caller" : "callee") never acknowledged the answer")
+    case .response(let leg, let transaction, let response, let flow):
+      await leg.receive(response, transaction: transaction, flow: flow)
+    case .requestFailed(let leg, let transaction, let failure): await leg.requestFailed(transaction, failure)
+    case .media(let leg, let event): await media(leg, event)
+    case .timer(let timer): await fired(timer)
+    case .hangUp(let status, let reason): await end(by: .system, status: status, reason: reason)
+    }
+  }
+
+  // MARK: What legs report
+
+  /// The called side rings, perhaps with media of its own.
+  func ringingReported(by leg: SIPLeg, status: Int, hasEarlyMedia: Bool) async {
+    guard phase == .setup || phase == .ringing else { return }
+    if record.ringingAt == nil { record.ringingAt = .now() }
+    phase = .ringing
+    if hasEarlyMedia, ringing.count == 1 {
+      await connect(leg)
+      await caller.progress(status: status == 180 ? 183 : status, withMedia: true)
+    } else {
+      await caller.progress(status: status == 183 ? 183 : 180, withMedia: false)
+    }
+  }
+
+  func answered(by leg: SIPLeg) async {
+    guard phase == .setup || phase == .ringing else {
+      leg.hangUp(reason: "Call completed elsewhere")
+      return
+    }
+    core.cancelTimer(.noAnswer, of: self)
+    callee = leg
+    ringing.removeAll { $0 === leg }
+    for other in ringing { other.cancel(reason: "SIP;cause=200;text=\"Call completed elsewhere\"") }
+    await closeLegs(ringing, reason: "answered elsewhere")
+    ringing = []
+    do {
+      try await caller.answer()
+    } catch {
+      await end(by: .system, status: 488, reason: "the caller's media could not be set up: \(error)")
+      return
+    }
+    await connected(to: leg)
+  }
+
+  /// The caller is answered and hears `leg`, or a built-in when nil.
+  func connected(to leg: SIPLeg?) async {
+    phase = .answered
+    record.answeredAt = .now()
+    record.outcome = .answered
+    record.status = 200
+    if let leg { await connect(leg) }
+    core.metrics.callsAnswered.increment()
+    logger.info("call answered", metadata: ["from": "\(record.from)", "to": "\(record.to)"])
+    core.save(self)
+  }
+
+  func failed(_ leg: SIPLeg, status: Int, reason: String) async {
+    guard ringing.contains(where: { $0 === leg }) else { return }
+    ringing.removeAll { $0 === leg }
+    if let best = bestFailure {
+      // 6xx ends the search; else the lowest class, busy before the rest.
+      if status >= 600 || StatusMap.isBusy(status) && best.status < 600 { bestFailure = (status, reason) }
+    } else {
+      bestFailure = (status, reason)
+    }
+    await closeLegs([leg], reason: reason)
+    if status >= 600 {
+      for other in ringing { other.cancel(reason: nil) }
+      await closeLegs(ringing, reason: "declined on another device")
+      ringing = []
+    }
+    guard ringing.isEmpty, phase == .setup || phase == .ringing, let best = bestFailure else { return }
+    await refuse(StatusMap.toCaller(best.status), reason: best.reason, by: .callee, cause: best.status)
+  }
+
+  /// A leg said BYE or lost its dialog.
+  func ended(by leg: SIPLeg, reason: String) async {
+    await end(by: leg.isCaller ? .caller : .callee, status: 200, reason: reason)
+  }
+
+  /// Hold or resume: the other side hears music or this one again.
+  func holdChanged() async { await updateSources() }
+
+  func other(of leg: SIPLeg) -> SIPLeg? { leg === caller ? callee : caller }
+
+  func add(_ leg: SIPLeg) {
+    leg.call = self
+    members.append(leg)
+    store(leg)
+  }
+
+  // MARK: Ending
+
+  private func callerCancelled(_ leg: SIPLeg, _ cancel: SIPRequest) async {
+    guard leg === caller, phase == .setup || phase == .ringing else { return }
+    for other in ringing { other.cancel(reason: cancel.headers[.reason]) }
+    await refuse(487, reason: "cancelled by the caller", by: .caller, cause: 487)
+  }
+
+  /// Ends an unanswered call with a final response.
+  func refuse(_ status: Int, reason: String, by: CallRecord.EndedBy, cause: Int) async {
+    guard phase == .setup || phase == .ringing else { return }
+    phase = .ended
+    record.status = status
+    record.outcome =
+      switch cause {
+      case 487 where by == .caller: .cancelled
+      case 486, 600: .busy
+      case 480 where record.ringingAt != nil && by == .system: .noAnswer
+      case 603, 403: .rejected
+      default: .failed
+      }
+    caller.reject(status, cause: cause, reason: reason)
+    await finish(by: by, reason: reason)
+  }
+
+  /// Ends the call whatever its phase.
+  func end(by: CallRecord.EndedBy, status: Int, reason: String) async {
+    if phase == .setup || phase == .ringing {
+      for leg in ringing { leg.cancel(reason: nil) }
+      await refuse(status == 200 ? 480 : status, reason: reason, by: by, cause: status == 200 ? 480 : status)
+      return
+    }
+    guard phase == .answered else { return }
+    phase = .ended
+    // The side that said BYE is already over; hangUp does nothing for it.
+    caller.hangUp(reason: reason)
+    callee?.hangUp(reason: reason)
+    await finish(by: by, reason: reason)
+  }
+
+  private func finish(by: CallRecord.EndedBy, reason: String) async {
+    core.cancelTimers(of: self)
+    record.endedAt = .now()
+    record.endedBy = by
+    record.reason = reason
+    await closeLegs(legs, reason: reason)
+    core.metrics.callEnded(record.outcome)
+    logger.info(
+      "call ended",
+      metadata: ["outcome": "\(record.outcome.rawValue)", "by": "\(by.rawValue)", "reason": "\(reason)"])
+    // The record is on disk before the BYE's answer leaves (design: promises).
+    await core.saveDurably(self)
+    for leg in members { leg.answerPendingBye() }
+    core.forget(self)
+  }
+
+  func closeLegs(_ legs: [SIPLeg], reason: String) async {
+    for leg in legs {
+      await leg.closeMedia()
+      leg.record.endedAt = .now()
+      if leg.record.reason.isEmpty { leg.record.reason = reason }
+      store(leg)
+    }
+  }
+
+  func store(_ leg: SIPLeg) {
+    if let index = record.legs.firstIndex(where: { $0.index == leg.record.index }) {
+      record.legs[index] = leg.record
+    } else {
+      record.legs.append(leg.record)
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import Bridge
+import Core
+import SIP
+
+/// What a call's mailbox holds. Events of one call are handled one after another, in order of arrival.
+enum CallEvent {
+  /// The caller's INVITE passed authentication and routing.
+  case start
+  /// A request inside a leg's dialog, or a re-INVITE's CANCEL turned into a verdict already.
+  case request(SIPLeg, ServerTransactionID, SIPRequest, Flow)
+  /// The ACK of our 2xx.
+  case acknowledged(SIPLeg, SIPRequest)
+  /// The caller gave up before an answer.
+  case cancelled(SIPLeg, SIPRequest)
+  case acknowledgementMissing(SIPLeg)
+  case response(SIPLeg, ClientTransactionID, SIPResponse, Flow)
+  case requestFailed(SIPLeg, ClientTransactionID, RequestFailure)
+  case media(SIPLeg, HostedLegEvent)
+  case timer(CallTimer)
+  /// The operator or a drain ends the call.
+  case hangUp(status: Int, reason: String)
+}
+
+/// Why a request got no response.
+enum RequestFailure {
+  case timeout
+  case transport
+}
+
+/// The timers of a call. Setting one again replaces it.
+enum CallTimer: Hashable {
+  /// Nobody answered.
+  case noAnswer
+  /// A leg's media path did not come back.
+  case mediaRecovery(LegID)
+  /// A leg's session timer: refresh due or session expired (RFC 4028).
+  case session(LegID)
+}
+
+/// A leg's identifier, unique in the process; the media worker knows the leg by the same number.
+package struct LegID: Hashable, Sendable, CustomStringConvertible {
+  package let rawValue: UInt64
+  package init(rawValue: UInt64) { self.rawValue = rawValue }
+  package var description: String { "leg-\(rawValue)" }
+}

@@ -1,0 +1,138 @@
+import Core
+import Logging
+import SDP
+import SIP
+
+/// The called side: Parley is the user agent client of the INVITE.
+extension SIPLeg {
+  /// Opens media and sends the INVITE with our offer.
+  func invite() async throws {
+    try await openMedia()
+    guard let offer = try session?.makeOffer() else { return }
+    offered = session
+    inviteRequest.setBody(Array(offer.description.utf8), contentType: "application/sdp")
+    phase = .inviting
+    clientInvite = core.send(inviteRequest, to: destination, owner: self)
+  }
+
+  /// Gives up the INVITE (RFC 3261 §9.1); the transaction layer waits for a provisional response first.
+  func cancel(reason: String?) {
+    guard phase == .inviting, let clientInvite else { return }
+    phase = .cancelling
+    record.reason = reason ?? "cancelled"
+    core.cancel(clientInvite, reason: reason)
+  }
+
+  func receive(_ response: SIPResponse, transaction: ClientTransactionID, flow: Flow) async {
+    if transaction == reinvite { return await receiveReinviteAnswer(response, transaction) }
+    guard transaction == clientInvite else { return }
+    switch response.status {
+    case 100: break
+    case 101..<200: await provisional(response)
+    case 200..<300: await accepted(response, transaction)
+    default: await refused(response)
+    }
+  }
+
+  func requestFailed(_ transaction: ClientTransactionID, _ failure: RequestFailure) async {
+    if transaction == reinvite {
+      reinvite = nil
+      session?.rollback()
+      // RFC 3261 §12.2.1.2: no answer to a request inside a dialog ends the dialog.
+      await call?.ended(by: self, reason: "the far end stopped answering")
+      return
+    }
+    guard transaction == clientInvite, phase == .inviting || phase == .cancelling else { return }
+    phase = .ended
+    let status = failure == .timeout ? 408 : 503
+    record.status = status
+    await call?.failed(
+      self, status: status,
+      reason: failure == .timeout ? "\(party.name) did not respond" : "\(party.name) cannot be reached")
+  }
+
+  private func provisional(_ response: SIPResponse) async {
+    guard phase == .inviting else { return }
+    var hasMedia = false
+    if !response.body.isEmpty, let description = try? SessionDescription(parsing: response.body) {
+      do {
+        // Each provisional answers the same offer; the last fork's media is what the caller hears.
+        session = offered
+        try session?.receiveAnswer(description)
+        try await applyNegotiated()
+        hasMedia = true
+      } catch {
+        session = offered
+        call?.logger.notice("early media refused", metadata: ["error": "\(error)"])
+      }
+    }
+    await call?.ringingReported(by: self, status: response.status, hasEarlyMedia: hasMedia)
+  }
+
+  private func accepted(_ response: SIPResponse, _ transaction: ClientTransactionID) async {
+    guard var dialog = try? Dialog(uac: inviteRequest, response: response) else {
+      record.reason = "the answer has no usable Contact or tag"
+      await call?.failed(self, status: 502, reason: record.reason)
+      return
+    }
+    dialog.receive(response, to: inviteRequest)
+    let isFork = self.dialog != nil && self.dialog?.id != dialog.id
+    if isFork || phase != .inviting {
+      // Answered by another fork already, or crossing our CANCEL: accept and leave at once (RFC 3261 §13.2.2.4, §9.1).
+      core.acknowledge(dialog.makeACK(sequence: inviteRequest.headers.cSeq?.number ?? 1), for: transaction, dialog: dialog, leg: self)
+      var bye = dialog.makeRequest(.bye)
+      bye.headers.append(.reason, "SIP;cause=200;text=\"Call completed elsewhere\"")
+      core.send(bye, to: core.inDialogDestination(of: self, dialog: dialog), owner: B2BUA.Owner?.none)
+      return
+    }
+    self.dialog = dialog
+    core.register(self)
+    core.acknowledge(dialog.makeACK(sequence: inviteRequest.headers.cSeq?.number ?? 1), for: transaction, dialog: dialog, leg: self)
+    phase = .answered
+    record.answeredAt = .now()
+    record.status = 200
+    do {
+      if !response.body.isEmpty {
+        session = offered
+        try session?.receiveAnswer(SessionDescription(parsing: response.body))
+        try await applyNegotiated()
+      } else if session?.negotiated == nil {
+        throw DelayedOfferError.noAnswer
+      }
+    } catch {
+      hangUp(reason: "the answer cannot be used")
+      await call?.failed(self, status: 488, reason: "the answer of \(party.name) cannot be used: \(error)")
+      return
+    }
+    learn(from: response.headers)
+    startSessionTimer(asClient: response)
+    await call?.answered(by: self)
+  }
+
+  private func refused(_ response: SIPResponse) async {
+    guard phase == .inviting || phase == .cancelling else { return }
+    if phase == .inviting, retryInvite(after: response) { return }
+    phase = .ended
+    record.status = response.status
+    record.reason = response.headers.reasons.first?.text ?? response.reason
+    await call?.failed(self, status: response.status, reason: StatusMap.words(response.status))
+  }
+
+  /// Answers a challenge (401, 407) or a too short session interval (422) by a new INVITE; false if there is nothing to try.
+  private func retryInvite(after response: SIPResponse) -> Bool {
+    switch response.status {
+    case 401, 407:
+      guard let answer = try? credentials?.answer(response, to: inviteRequest) else { return false }
+      inviteRequest = answer
+    case 422:
+      guard let policy = core.sessionPolicy.adapted(to: response), let sequence = inviteRequest.headers.cSeq?.number else {
+        return false
+      }
+      policy.offer(in: &inviteRequest)
+      inviteRequest.headers.cSeq = CSeq(number: sequence + 1, method: .invite)
+    default: return false
+    }
+    clientInvite = core.send(inviteRequest, to: destination, owner: self)
+    return true
+  }
+}

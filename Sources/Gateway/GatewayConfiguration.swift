@@ -1,0 +1,57 @@
+package import Core
+package import SIP
+package import Transport
+
+/// What the gateway needs to know; all from the configuration file.
+package struct GatewayConfiguration: Sendable {
+  /// The SIP domain of our users, for From, To and the realm's default.
+  package var domain = "localhost"
+  /// The digest realm.
+  package var realm = "localhost"
+  /// How long a called party may ring.
+  package var noAnswerTimeout: Duration = .seconds(60)
+  /// Session-Expires that we ask for (RFC 4028), in seconds.
+  package var sessionExpires: UInt32 = 1800
+  /// The smallest Session-Expires that we accept, in seconds.
+  package var minimumSessionExpires: UInt32 = 90
+  /// Calls at the same time; one more gets 503.
+  package var maximumCalls = 2_000
+  /// Calls of one user at the same time; one more gets 486.
+  package var maximumCallsPerUser = 20
+  /// The order of digest challenges.
+  package var digestAlgorithms: [DigestAlgorithm] = [.md5, .sha256]
+  package var registrar = RegistrarPolicy()
+  /// Whether our SDP says `a=ice-lite`.
+  package var iceLite = false
+  /// How long a leg whose media path was lost may look for a new one before the call ends.
+  package var mediaRecovery: Duration = .seconds(30)
+  /// How long an answered leg that should send may stay silent (RTP and RTCP) before the call ends.
+  package var mediaTimeout: Duration = .seconds(60)
+  /// How long running calls may finish after SIGTERM.
+  package var drainTimeout: Duration = .seconds(30)
+  /// The codecs that users' legs are offered, in order.
+  package var userCodecs: [AudioCodec] = [.opus, .g722, .pcmu, .pcma]
+  /// User-Agent and Server header.
+  package var product = "Parley"
+
+  package init() {}
+}
+
+/// What media legs need to know.
+package struct MediaConfiguration: Sendable {
+  /// The address that SDP and candidates advertise; nil: the address of the interface towards the peer.
+  package var advertisedAddress: IPAddress?
+  /// Addresses to bind; empty: every interface's.
+  package var listenAddresses: [IPAddress] = []
+  package var ports: ClosedRange<UInt16> = 20000...29999
+  /// Media workers.
+  package var workers = 1
+  package var iceLite = false
+  package var stunServer: SocketAddress?
+  package var turnServers: [TURNServer] = []
+  /// Opus encoder complexity, 0…10.
+  package var opusComplexity = 5
+  package var mediaTimeout: Duration = .seconds(60)
+
+  package init() {}
+}
