@@ -68,8 +68,10 @@ package struct Seam: Sendable {
   /// The last 10 ms of what was sent, oldest first.
   private var tail: [Int16]
   private var reversed: [Int16]
+  package let sampleRate: Int
 
   package init(sampleRate: Int) {
+    self.sampleRate = sampleRate
     tail = [Int16](repeating: 0, count: max(1, sampleRate / 100))
     reversed = tail
   }

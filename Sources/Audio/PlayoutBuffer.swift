@@ -88,17 +88,17 @@ package final class PlayoutBuffer {
   }
 
   /// Takes one pitch period out of what is still to be played; returns the samples gained, 0 if it would be heard.
-  package func accelerate() -> Int {
-    let removed = scaler.shorten(storage + readIndex, count: count)
+  package func accelerate(similarity: Float = TimeScaler.similarityNeeded) -> Int {
+    let removed = scaler.shorten(storage + readIndex, count: count, similarity: similarity)
     writeIndex -= removed
     totalRemoved &+= removed
     return removed
   }
 
   /// Puts one pitch period in front of what is still to be played; returns the samples put in, 0 if it would be heard.
-  package func expand() -> Int {
+  package func expand(similarity: Float = TimeScaler.similarityNeeded) -> Int {
     makeRoom(scaler.longestLag)
-    let inserted = scaler.lengthen(storage + readIndex, count: count)
+    let inserted = scaler.lengthen(storage + readIndex, count: count, similarity: similarity)
     writeIndex += inserted
     totalInserted &+= inserted
     return inserted

@@ -16,7 +16,7 @@ package struct TimeScaler: Sendable {
   private let stride: Int
 
   /// Below this similarity a joint would be heard; above -50 dBov that is.
-  static let similarityNeeded: Float = 0.85
+  package static let similarityNeeded: Float = 0.85
 
   package init(sampleRate: Int) {
     self.sampleRate = sampleRate
@@ -31,9 +31,11 @@ package struct TimeScaler: Sendable {
 
   /// Takes one pitch period out, in place, of the `count` samples at `base`: the first two periods fade into one, the
   /// rest moves up. Returns the samples taken; 0 where no joint would be inaudible.
-  package func shorten(_ base: UnsafeMutablePointer<Int16>, count: Int) -> Int {
+  package func shorten(
+    _ base: UnsafeMutablePointer<Int16>, count: Int, similarity: Float = similarityNeeded
+  ) -> Int {
     guard count >= lengthToShorten else { return 0 }
-    guard let lag = lagToJoin(UnsafePointer(base), ahead: true) else { return 0 }
+    guard let lag = lagToJoin(UnsafePointer(base), ahead: true, needed: similarity) else { return 0 }
     crossFade(UnsafePointer(base), UnsafePointer(base + lag), into: base, count: lag)
     (base + lag).update(from: base + 2 * lag, count: count - 2 * lag)
     return lag
@@ -42,9 +44,11 @@ package struct TimeScaler: Sendable {
   /// Puts one pitch period in, in place, before the `count` samples at `base`, behind which there must be room for
   /// `longestLag` more. The `longestLag` samples before `base` must hold what was played before. Returns the samples
   /// put in; 0 where no joint would be inaudible.
-  package func lengthen(_ base: UnsafeMutablePointer<Int16>, count: Int) -> Int {
+  package func lengthen(
+    _ base: UnsafeMutablePointer<Int16>, count: Int, similarity: Float = similarityNeeded
+  ) -> Int {
     guard count >= longestLag else { return 0 }
-    guard let lag = lagToJoin(UnsafePointer(base), ahead: false) else { return 0 }
+    guard let lag = lagToJoin(UnsafePointer(base), ahead: false, needed: similarity) else { return 0 }
     (base + lag).update(from: base, count: count)
     // Begins as the new samples do (they follow what was played) and ends as what was played does (they follow it).
     crossFade(UnsafePointer(base + lag), UnsafePointer(base - lag), into: base, count: lag)
@@ -52,11 +56,11 @@ package struct TimeScaler: Sendable {
   }
 
   /// The lag at which the signal at `base` is most like itself later (`ahead`) or earlier; nil if it is not like itself.
-  private func lagToJoin(_ base: UnsafePointer<Int16>, ahead: Bool) -> Int? {
+  private func lagToJoin(_ base: UnsafePointer<Int16>, ahead: Bool, needed: Float) -> Int? {
     let (lag, similarity, level) = bestLag(base, ahead: ahead, window: window)
     // -50 dBov: in near silence every joint is inaudible.
     if level < 100 { return lag }
-    return similarity >= Self.similarityNeeded ? lag : nil
+    return similarity >= needed ? lag : nil
   }
 
   /// The lag of the greatest normalised correlation between `window` samples at `base` and those a lag later or

@@ -1,0 +1,58 @@
+import Audio
+
+/// Where in the world it rings: the cadence of the ringback tone.
+package enum Ringback: Sendable, Hashable {
+  case northAmerica, europe, unitedKingdom
+}
+
+/// What the far end of a leg hears.
+package enum LegSource {
+  /// Nothing is sent; RTCP goes on.
+  case silence
+  /// What the far end of another leg says, and the digits that it presses. The leg is held weakly; when it has gone,
+  /// the source is `silence`.
+  case leg(MediaLeg)
+  /// What the far end says itself.
+  case echo
+  /// A sine: hertz, and level in dBm0.
+  case tone(frequency: Double, level: Double)
+  /// 1,004 Hz at 0 dBm0.
+  case milliwatt
+  case holdMusic
+  case ringback(Ringback)
+}
+
+/// Makes the sound of the sources that are not a leg. Frames follow each other without a step.
+struct SourceGenerator {
+  // One of three is set; apart, and not an enum, so that each is changed in place without a copy.
+  private var tone: ToneGenerator?
+  private var cadenced: CadencedTone?
+  private var music: HoldMusic?
+
+  /// Whether it is music, which an encoder may want to know.
+  var isMusic: Bool { music != nil }
+
+  /// Nil for sources that are not made here.
+  init?(_ source: LegSource, sampleRate: Int) {
+    switch source {
+    case .silence, .leg, .echo: return nil
+    case .tone(let frequency, let level):
+      tone = ToneGenerator(sampleRate: sampleRate, frequency: frequency, level: level)
+    case .milliwatt: tone = .milliwatt(sampleRate: sampleRate)
+    case .holdMusic: music = HoldMusic(sampleRate: sampleRate)
+    case .ringback(let kind):
+      cadenced =
+        switch kind {
+        case .northAmerica: .ringbackNorthAmerica(sampleRate: sampleRate)
+        case .europe: .ringbackEurope(sampleRate: sampleRate)
+        case .unitedKingdom: .ringbackUnitedKingdom(sampleRate: sampleRate)
+        }
+    }
+  }
+
+  mutating func generate(into frame: Samples) {
+    tone?.generate(into: frame)
+    cadenced?.generate(into: frame)
+    music?.generate(into: frame)
+  }
+}
