@@ -104,7 +104,7 @@ package struct SourceLimiter: Sendable {
         source.tokens -= 1
         return nil
       }
-      if source.tokens > -debt { source.tokens -= 1 }
+      if source.tokens - 1 >= -debt { source.tokens -= 1 }
       return .milliseconds(Int((1 - source.tokens) / max(limits.messagesPerSecond, 0.001) * 1_000) + 1)
     }
   }
