@@ -4,6 +4,9 @@ import TestSupport
 
 @testable import Transport
 
+/// Tests with threads and sockets run one after another: some count this process's descriptors.
+@Suite(.serialized) enum LiveTests {}
+
 /// An actor on a media worker's thread: tests await into it.
 actor Bench {
   nonisolated let worker: MediaWorker
@@ -41,7 +44,8 @@ actor Bench {
 
   func gather(_ index: Int) async throws -> Description {
     let transport = transports[index]
-    let candidates = try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<[String], any Error>) in
+    let candidates = try await withCheckedThrowingContinuation {
+      (continuation: CheckedContinuation<[String], any Error>) in
       do throws(TransportError) {
         try transport.gather { continuation.resume(returning: $0) }
       } catch {
@@ -96,13 +100,24 @@ actor Bench {
     plain = []
     inboxes = []
     events = []
+    closer = nil
   }
 
   func close(_ index: Int) { transports[index].close() }
 
+  private(set) var closer: Closer?
+
+  func closeInsidePacket(_ index: Int) {
+    let closer = Closer(transports[index])
+    self.closer = closer
+    transports[index].receiver = closer
+  }
+
   // MARK: Plain
 
-  func makePlain(_ allocator: PortAllocator, bind: IPAddress = Bench.loopback) throws -> (index: Int, rtp: UInt16, rtcp: UInt16) {
+  func makePlain(_ allocator: PortAllocator, bind: IPAddress = Bench.loopback) throws -> (
+    index: Int, rtp: UInt16, rtcp: UInt16
+  ) {
     let transport = try PlainTransport(worker: worker, bind: bind, ports: allocator)
     let inbox = Inbox()
     transport.receiver = inbox
@@ -179,6 +194,18 @@ final class Inbox: PacketReceiver {
   private(set) var rtcp: [[UInt8]] = []
   func receive(rtp packet: UnsafeRawBufferPointer, now: Instant) { rtp.append([UInt8](packet)) }
   func receive(rtcp packet: UnsafeRawBufferPointer, now: Instant) { rtcp.append([UInt8](packet)) }
+}
+
+/// Closes its transport at the first packet.
+final class Closer: PacketReceiver {
+  private let transport: WebRTCTransport
+  private(set) var calls = 0
+  init(_ transport: WebRTCTransport) { self.transport = transport }
+  func receive(rtp packet: UnsafeRawBufferPointer, now: Instant) {
+    calls += 1
+    transport.close()
+  }
+  func receive(rtcp packet: UnsafeRawBufferPointer, now: Instant) {}
 }
 
 /// Packets for tests.

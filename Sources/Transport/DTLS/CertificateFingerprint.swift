@@ -46,7 +46,8 @@ package struct CertificateFingerprint: Sendable, Hashable, CustomStringConvertib
       bytes.append(byte)
     }
     guard bytes.count == algorithm.digestLength else {
-      throw .invalidRemote("a \(algorithm.rawValue) fingerprint has \(algorithm.digestLength) bytes, not \(bytes.count)")
+      throw .invalidRemote(
+        "a \(algorithm.rawValue) fingerprint has \(algorithm.digestLength) bytes, not \(bytes.count)")
     }
     self.algorithm = algorithm
     self.bytes = bytes

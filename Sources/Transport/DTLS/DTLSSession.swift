@@ -27,7 +27,9 @@ final class DTLSSession {
   let role: DTLSRole
   private(set) var progress = Progress.handshaking
 
-  init(context: DTLSContext, role: DTLSRole, transmit: @escaping (UnsafeRawBufferPointer) -> Void) throws(TransportError) {
+  init(
+    context: DTLSContext, role: DTLSRole, transmit: @escaping (UnsafeRawBufferPointer) -> Void
+  ) throws(TransportError) {
     ERR_clear_error()
     guard let ssl = SSL_new(context.pointer) else { throw .library(function: "SSL_new", detail: drainOpenSSLErrors()) }
     guard let input = BIO_new(BIO_s_mem()) else {

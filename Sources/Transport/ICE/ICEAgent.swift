@@ -132,8 +132,9 @@ final class ICEAgent {
     }
 
   private static let received:
-    @convention(c) (OpaquePointer?, guint, guint, guint, UnsafeMutablePointer<CChar>?, UnsafeMutableRawPointer?) -> Void = {
-      _, _, _, length, bytes, data in
+    @convention(c) (
+      OpaquePointer?, guint, guint, guint, UnsafeMutablePointer<CChar>?, UnsafeMutableRawPointer?
+    ) -> Void = { _, _, _, length, bytes, data in
       guard let bytes, length > 0 else { return }
       callbacks(data)?.onPacket?(UnsafeMutableRawBufferPointer(start: bytes, count: Int(length)))
     }
@@ -223,7 +224,9 @@ final class ICEAgent {
     guard !closed else { return nil }
     var local: UnsafeMutablePointer<NiceCandidate>?
     var remote: UnsafeMutablePointer<NiceCandidate>?
-    guard nice_agent_get_selected_pair(agent, stream, 1, &local, &remote) != 0, let local, let remote else { return nil }
+    guard nice_agent_get_selected_pair(agent, stream, 1, &local, &remote) != 0, let local, let remote else {
+      return nil
+    }
     var pair = SelectedPair(
       local: ICEAgent.address(local.pointee.addr)?.description ?? "?",
       remote: ICEAgent.address(remote.pointee.addr)?.description ?? "?")

@@ -44,7 +44,8 @@ extension WebRTCTransport {
   @inline(__always)
   private func send(_ packet: UnsafeRawBufferPointer, isRTCP: Bool) {
     // 20 bytes hold the longest trailer: a 16-byte tag and the SRTCP index.
-    guard sender != nil, sink.isReady, let base = packet.baseAddress, packet.count <= SendQueue.maximumPacket - 20 else {
+    guard sender != nil, sink.isReady, let base = packet.baseAddress, packet.count <= SendQueue.maximumPacket - 20
+    else {
       counters.packetsNotSent &+= 1
       return
     }

@@ -149,8 +149,8 @@ package final class WebRTCTransport: PacketTransport {
   ///   - isLite: The peer sent `a=ice-lite`; we then take the controlling role.
   ///   - role: Ours.
   package func setRemote(
-    ufrag: String, password: String, candidates: [String], fingerprint: (algorithm: String, value: String), isLite: Bool,
-    role: DTLSRole
+    ufrag: String, password: String, candidates: [String], fingerprint: (algorithm: String, value: String),
+    isLite: Bool, role: DTLSRole
   ) throws(TransportError) {
     guard !isClosed else { throw .closed }
     try WebRTCTransport.check(ufrag: ufrag, password: password)

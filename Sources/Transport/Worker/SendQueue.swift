@@ -147,7 +147,9 @@ final class SendQueue {
     for i in 0..<run where !transmit(vectors + i, count: 1, segment: 0, to: sink) { sink.failures &+= 1 }
   }
 
-  private func transmit(_ first: UnsafeMutablePointer<iovec>, count: Int, segment: UInt16, to sink: DatagramSink) -> Bool {
+  private func transmit(
+    _ first: UnsafeMutablePointer<iovec>, count: Int, segment: UInt16, to sink: DatagramSink
+  ) -> Bool {
     calls &+= 1
     let length = sink.destination.length
     return withUnsafeMutablePointer(to: &sink.destination.storage) { name in
