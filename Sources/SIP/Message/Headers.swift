@@ -98,7 +98,7 @@ package struct Headers: Sendable {
   }
 
   /// A part of these headers, sharing their bytes.
-  func selecting(_ isIncluded: (HeaderName) -> Bool) -> Headers {
+  func selecting(where isIncluded: (HeaderName) -> Bool) -> Headers {
     Headers(source: source, fields: fields.filter { isIncluded($0.name) })
   }
 

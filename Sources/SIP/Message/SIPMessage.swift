@@ -42,10 +42,20 @@ package struct SIPResponse: Sendable {
       status > 100 && status < 300
       && (request.method == .invite || request.method == .subscribe || request.method == .refer
         || request.method == .notify)
-    var headers = request.headers.selecting { name in
-      name == .via || name == .from || name == .to || name == .callID || name == .cSeq
-        || (name == .timestamp && status == 100) || (name == .recordRoute && copiesRoutes)
-    }
+    var seen: [HeaderName] = []
+    var headers = request.headers.selecting(where: { name in
+      switch name {
+      case .via: return true
+      case .from, .to, .callID, .cSeq:
+        // A malformed request can hold several; one of them is enough of an answer.
+        if seen.contains(name) { return false }
+        seen.append(name)
+        return true
+      case .timestamp: return status == 100
+      case .recordRoute: return copiesRoutes
+      default: return false
+      }
+    })
     if let toTag, let to = headers[.to], request.headers.toTag == nil {
       headers[.to] = to + ";tag=" + toTag
     }

@@ -134,7 +134,7 @@ extension HeadParser {
   func withPartial(_ error: SIPParseError, _ source: [UInt8]) -> SIPParseError {
     guard case .request(let methodEnd, _, _) = start else { return error }
     let headers = Headers(source: source, fields: fields)
-    guard headers.topVia != nil, headers.contains(.from), headers.contains(.to), headers.contains(.callID),
+    guard headers.contains(.via), headers.contains(.from), headers.contains(.to), headers.contains(.callID),
       headers.contains(.cSeq)
     else { return error }
     let method = Grammar.method(source.span, startLine.lowerBound, methodEnd)

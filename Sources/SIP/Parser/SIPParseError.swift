@@ -44,7 +44,8 @@ package struct SIPParseError: Error, Sendable, CustomStringConvertible {
   }
 
   /// The request as far as it was understood, when it has Via, From, To, Call-ID and CSeq lines: enough to answer it.
-  /// Its URI and its typed headers may be meaningless. Nil for responses, for ACK and for bytes that cannot be answered.
+  /// Its URI is meaningless and its typed headers, Via included, may be. Nil for responses, for ACK and for bytes that
+  /// cannot be answered.
   package var partial: SIPRequest? {
     get { boxedPartial.first }
     set { boxedPartial = newValue.map { [$0] } ?? [] }

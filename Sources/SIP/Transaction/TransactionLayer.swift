@@ -95,12 +95,16 @@ package struct TransactionLayer: Sendable {
 
   /// Answers a message that did not parse but can be answered; statelessly.
   package mutating func reject(_ error: SIPParseError, from flow: Flow) -> [TransactionAction] {
-    guard var request = error.partial, var via = request.headers.topVia else { return [] }
-    if ServerTransaction.noteSource(&via, flow) { request.headers.replaceTopVia(via) }
+    guard var request = error.partial else { return [] }
+    var destination = Destination.flow(flow)
+    if var via = request.headers.topVia {
+      destination = ServerTransaction.responseDestination(via: via, flow: flow)
+      if ServerTransaction.noteSource(&via, flow) { request.headers.replaceTopVia(via) }
+    }
     var answerable = error
     answerable.partial = request
     guard let response = answerable.response(toTag: newTag()) else { return [] }
-    return [.transmit(.response(response), to: ServerTransaction.responseDestination(via: via, flow: flow))]
+    return [.transmit(.response(response), to: destination)]
   }
 
   // MARK: Inside
