@@ -82,7 +82,7 @@ def server(directory, baresip, raw_port):
         directory / "shared",
         users=("1001", "1002", "1003", "1004"),
         trunks=[
-            {"name": "carrier", "host": f"{BARESIP}:{baresip.port}", "codecs": ["PCMU", "PCMA"]},
+            {"name": "carrier", "host": f"{BARESIP}:{baresip.port}", "codecs": ["PCMU", "PCMA"], "allow": [f"{CALLER}/32"]},
             {"name": "raw", "host": f"{RAW}:{raw_port}", "codecs": ["PCMU", "PCMA"]},
             {"name": "dead", "host": f"127.0.0.99:{free_port('127.0.0.99')}", "codecs": ["PCMU"]},
         ],

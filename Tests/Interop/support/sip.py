@@ -162,12 +162,14 @@ class Media:
 class Endpoint:
     """One SIP socket with a reading thread. Requests and responses wait in a list until a test asks for them."""
 
-    def __init__(self, address, port, server, transport="UDP"):
+    def __init__(self, address, port, server, transport="UDP", connection=None):
         self.address, self.port, self.server, self.transport = address, port, server, transport
         self.arrived, self.lock, self.condition = [], threading.Lock(), threading.Condition()
         self.seen, self.answers, self.log = set(), {}, []
         self.closed = False
-        if transport == "UDP":
+        if connection is not None:
+            self.socket = connection
+        elif transport == "UDP":
             self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.socket.bind((address, port))
             self.port = self.socket.getsockname()[1]
@@ -177,6 +179,11 @@ class Endpoint:
         self.socket.settimeout(0.2)
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
+
+    @classmethod
+    def over(cls, connection, address, port):
+        """An endpoint on a connection that the server opened to `address:port`."""
+        return cls(address, port, connection.getpeername(), "TCP", connection)
 
     def close(self):
         self.closed = True
