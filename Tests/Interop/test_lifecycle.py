@@ -185,7 +185,7 @@ def test_the_embedded_defaults_run_and_name_the_logins(tmp_path):
     """`make run`'s way: no file; only the ports are moved, by the environment. 600 answers the demo user."""
     http, https, sip, tls = (free_port() for _ in range(4))
     environment = dict(
-        os.environ,
+        {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")},
         PARLEY_HTTP_LISTEN=f"127.0.0.1:{http}",
         PARLEY_HTTP_TLS_LISTEN=f"127.0.0.1:{https}",
         PARLEY_SIP_UDP=f"127.0.0.1:{sip}",

@@ -7,6 +7,7 @@ import pytest
 from conftest import RAW, STRANGER, eventually
 from support import audio
 from support.audio import ALICE, BOB, CARRIER
+from support.browser import Agent
 from support.carrier import Carrier
 from support.rtp import Party
 from support.sip import Dialog, Endpoint, Media, sdp
@@ -197,8 +198,6 @@ def test_rtcp_reports_come_with_round_trip(server, known, agent, trunk, party):
 @pytest.mark.slow
 def test_a_carrier_that_wants_registration_and_digest(new_server, browsers):
     """Parley registers there, refreshes in time, answers 407 on INVITE, is called back, and unregisters at its end."""
-    from support.browser import Agent
-
     carrier = Carrier("127.0.0.14", "parley-test", "s3cret", expires=60)
     try:
         parley = new_server(
@@ -270,8 +269,6 @@ def test_a_wrong_trunk_password_is_not_tried_for_ever(new_server):
 
 def test_a_trunk_over_tcp(new_server, browsers):
     """The INVITE comes over TCP, so does the call's whole signalling."""
-    from support.browser import Agent
-
     listener = socket.create_server(("127.0.0.16", 0))
     port = listener.getsockname()[1]
     parley = new_server(
@@ -318,3 +315,29 @@ def test_the_transmitted_packets_keep_their_20_milliseconds(server, known, call_
     gaps = sorted(b - a for a, b in zip(times, times[1:]))
     assert gaps[len(gaps) // 2] < 0.03 and gaps[int(len(gaps) * 0.95)] < 0.06, gaps[-5:]
     dialog.bye()
+
+
+def test_every_repeated_200_is_acknowledged_again(server, known, agent, trunk, party):
+    """RFC 3261 §13.2.2.4: the ACK may have been lost."""
+    alice, voice = agent("1001", ALICE), party(CARRIER)
+    alice.call("9215556012", until=None)
+    dialog = Dialog(trunk, trunk.request("INVITE"))
+    first = dialog.accept(sdp(RAW, voice.port))
+    trunk.seen.clear()
+    trunk.send_raw(trunk.answers[(dialog.invite.branch, "INVITE")], dialog.invite.source)
+    again = trunk.request("ACK", call_id=dialog.call_id)
+    assert again.get("cseq") == first.get("cseq")
+    dialog.bye()
+
+
+def test_a_lost_ack_makes_the_200_come_again(server, known, trunk, party):
+    voice, dialog = party(CARRIER), Dialog(trunk)
+    dialog.dial(server.uri("+15550600"), sdp(RAW, voice.port), final=False)
+    first = trunk.response(dialog.sent)
+    second = trunk.response(dialog.sent, 3)
+    assert first.status == second.status == 200 and first.body == second.body
+    dialog.remote = second.get("to")
+    dialog._target(second)
+    dialog.acknowledge()
+    trunk.nothing(lambda message: message.is_response and message.status == 200, 5)
+    assert dialog.bye().status == 200

@@ -119,6 +119,7 @@ class ParleyServer:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 cwd=self.directory,
+                env={name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")},
             )
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
