@@ -17,8 +17,8 @@ window.agent = {
   log,
   digits,
   trace: [],
-  start({ user, password, domain, dtmf, server }) {
-    const url = server ?? `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/sip`;
+  start({ user, password, domain, dtmf, url }) {
+    url ??= `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/sip`;
     // The filters are made to remove tones.
     const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
     this.phone = new Phone({ server: url, user, password, domain, dtmf: dtmf ?? 'auto', audio, instanceId: crypto.randomUUID() });

@@ -2,6 +2,7 @@
 
 import array
 import math
+import statistics
 import struct
 import wave
 from pathlib import Path
@@ -123,17 +124,26 @@ class Heard:
         return level(self.samples)
 
     def tone(self, frequency):
-        return tone_level(self.samples, self.rate, frequency)
+        """Its level in dBFS: the median over quarters of a second, which a click or a repaired packet does not move."""
+        return statistics.median(found for found, _ in self._windows(frequency)) if self.samples else -120.0
+
+    def _windows(self, frequency):
+        """(level of the tone, level of everything) of each quarter of a second."""
+        size = self.rate // 4
+        starts = range(0, max(1, len(self.samples) - size + 1), size)
+        pieces = [self.samples[start : start + size] for start in starts]
+        return [(tone_level(piece, self.rate, frequency), level(piece)) for piece in pieces]
 
     def is_tone(self, frequency):
-        """Whether this is that tone and hardly anything else."""
-        found = self.tone(frequency)
-        return found > -40 and found > self.level - 2.5
+        """Whether this is that tone and hardly anything else, in three windows of four at least."""
+        windows = self._windows(frequency)
+        good = sum(1 for found, whole in windows if found > -40 and found > whole - 2.5)
+        return good >= 0.74 * len(windows)
 
     def lacks(self, frequency):
-        """Whether that tone is not part of what was heard: 25 dB under everything else, or under -55 dBFS."""
-        found = self.tone(frequency)
-        return found < -55 or found < self.level - 25
+        """Whether that tone is not part of what was heard: 20 dB under everything else, or under -55 dBFS."""
+        windows = self._windows(frequency)
+        return statistics.median(min(found - whole + 20, found + 55) for found, whole in windows) < 0
 
     @property
     def is_silent(self):

@@ -20,6 +20,8 @@ ARGUMENTS = [
     "--autoplay-policy=no-user-gesture-required",
     "--ignore-certificate-errors",
     "--allow-loopback-in-peer-connection",
+    # A page that a test fulfils comes from no address: without this it may not talk to 127.0.0.1.
+    "--disable-features=LocalNetworkAccessChecks",
     "--disable-gpu",
     "--disable-background-timer-throttling",
     "--disable-renderer-backgrounding",
