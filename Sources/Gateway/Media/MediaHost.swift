@@ -125,7 +125,7 @@ package actor MediaHost {
     case (nil, _), (.webRTC, .plain), (.rtp, .webRTC): break
     }
     try leg.media.configure(audio, now: worker.now)
-    leg.media.inbandDTMFDetection = audio.receiveTelephoneEvents.isEmpty
+    try leg.media.setInbandDTMFDetection(audio.receiveTelephoneEvents.isEmpty, now: worker.now)
   }
 
   package func addRemoteCandidates(_ id: LegID, _ lines: [String]) {
@@ -209,7 +209,6 @@ package actor MediaHost {
     let media = MediaLeg(
       ssrc: ssrc, cname: cname, firstSequence: UInt16.random(in: 0...UInt16.max),
       firstTimestamp: UInt32.random(in: 0...UInt32.max), seed: UInt64.random(in: 0...UInt64.max), now: worker.now)
-    media.opusComplexity = configuration.opusComplexity
     media.mediaTimeout = configuration.mediaTimeout
     media.onEvent = { [events] event in
       switch event {

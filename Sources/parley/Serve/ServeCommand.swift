@@ -1,0 +1,17 @@
+import ArgumentParser
+import Foundation
+
+struct ServeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "serve", abstract: "Start the server. Without a configuration file it runs with embedded defaults.",
+    discussion: """
+      SIGTERM or SIGINT drains: new calls are refused, running ones finish within drain.timeout, then the process \
+      exits with 0. A second signal ends it at once.
+      """)
+
+  @Option(name: .shortAndLong, help: "The configuration file.") var config: String?
+
+  func run() async throws {
+    try await Server(configuration: try Configuration.load(path: config, environment: ProcessInfo.processInfo.environment)).run()
+  }
+}

@@ -1,0 +1,23 @@
+import API
+import Core
+import Gateway
+import Hummingbird
+import SIPTransport
+import Store
+
+extension Server {
+  /// All HTTP paths but the WebSocket's.
+  func makeRouter(
+    pages: WebPages, store: Store, gateway: Gateway, transport: SIPTransportStack, metrics: MetricsRegistry,
+    keys: [String: Secret]
+  ) throws -> Router<HTTPRequestContext> {
+    let router = Router(context: HTTPRequestContext.self)
+    pages.addRoutes(to: router)
+    addREST(
+      to: router,
+      services: RESTServices(
+        store: store, control: GatewayBridge(gateway: gateway), metrics: metrics,
+        realm: configuration.sip.effectiveRealm, keys: keys))
+    return router
+  }
+}
