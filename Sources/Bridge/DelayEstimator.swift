@@ -21,6 +21,7 @@ struct DelayEstimator {
   private var minimumAt = 0
   private var windowEnds: Int64?
   private var base: Int64 = .max
+  private var lastArrival: Int64?
   /// Lateness in milliseconds that `coverage` of the packets stay under.
   private(set) var spread = 0.0
 
@@ -46,8 +47,14 @@ struct DelayEstimator {
     minima[minimumAt] = min(minima[minimumAt], delay)
     base = min(min(minima[0], minima[1]), min(minima[2], minima[3]))
 
+    // What was held up together arrives together: one stall counts once, by its first packet.
+    let sinceLast = lastArrival.map { now - $0 } ?? .max
+    lastArrival = now
+    guard sinceLast >= 3_000_000 else { return }
     let late = Double(delay &- base) / 1e6
-    let bucket = max(0, min(Self.bucketCount - 1, Int(min(10_000, late / Self.resolution))))
+    // Nobody waits that long: such a packet came out of a stall and says nothing about the next ones.
+    guard late < Double(Self.bucketCount) * Self.resolution else { return }
+    let bucket = max(0, Int(late / Self.resolution))
     // Young histograms learn fast.
     packets = min(packets + 1, 100_000)
     let keep = min(Self.memory, 1 - 1 / (packets + 1))
