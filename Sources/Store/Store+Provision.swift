@@ -84,7 +84,7 @@ extension Store {
 }
 
 extension Database {
-  fileprivate func realm(_ tenant: TenantID) throws -> String? {
+  func realm(_ tenant: TenantID) throws -> String? {
     try String.fetchOne(
       self, sql: "SELECT value FROM settings WHERE tenant = ? AND name = 'realm'", arguments: [tenant.rawValue])
   }

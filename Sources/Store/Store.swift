@@ -42,12 +42,7 @@ package final class Store: Sendable {
       // GRDB sets NORMAL when it opens a pool, which syncs at checkpoints only and would lose the last calls.
       try pool.writeWithoutTransaction { db in try db.execute(sql: "PRAGMA synchronous = FULL") }
       let migrator = Schema.migrator
-      if try pool.read({ try migrator.hasBeenSuperseded($0) }) {
-        throw StoreError(
-          .newerSchema, path: path, operation: "open",
-          problem: "the database was written by a newer version of Parley (this one knows schema v\(Schema.version)).",
-          remedy: "Run the newer version, or restore a backup made before the upgrade.")
-      }
+      if try pool.read({ try migrator.hasBeenSuperseded($0) }) { throw Store.newerSchema(path) }
       try migrator.migrate(pool)
     } catch {
       throw StoreError(error, path: path, operation: "open")

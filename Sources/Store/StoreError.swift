@@ -45,8 +45,12 @@ package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
   }
 
   package var description: String {
-    let context = path.isEmpty ? "" : "\(path): "
-    return "\(context)\(operation): \(problem)" + (remedy.isEmpty ? "" : " \(remedy)")
+    let end = remedy.isEmpty ? "" : " \(remedy)"
+    switch kind {
+    // About the values, not the file.
+    case .exists, .missing, .invalid: return "\(operation): \(problem)\(end)"
+    default: return "\(path): \(operation): \(problem)\(end)"
+    }
   }
 }
 

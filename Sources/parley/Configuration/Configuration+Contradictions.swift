@@ -17,8 +17,13 @@ extension Configuration {
       "sip.min-se must not be longer than sip.session-expires.")
     require(
       Set(sip.digest).count == sip.digest.count, "sip.digest", "sip.digest lists an algorithm twice.")
+    for family in [false, true] {
+      require(
+        media.address.count { $0.isIPv6 == family } <= 1, "media.address",
+        "media.address has two addresses of one family. Give at most one IPv4 and one IPv6 address.")
+    }
     require(
-      media.address.map { !$0.isUnspecified && !$0.isMulticast } ?? true, "media.address",
+      !media.address.contains { $0.isUnspecified || $0.isMulticast }, "media.address",
       "media.address must be an address that peers can send to, not 0.0.0.0, :: or a multicast one.")
     require(
       http.listen != nil || http.tls.listen != nil || !(sip.udp + sip.tcp + sip.tls).isEmpty, "http.listen",

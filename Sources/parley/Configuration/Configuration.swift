@@ -65,19 +65,20 @@ struct Configuration: Sendable {
     var connectionsPerSource = 1_000
     var messagesPerSecond = 500
     var calls = 10_000
+    var callsPerUser = 20
     var bindingsPerUser = 10
   }
 
   struct MediaSection: Sendable {
-    /// Nil: found out from the interfaces.
-    var address: IPAddress?
+    /// Empty: found out from the interfaces.
+    var address: [IPAddress] = []
     /// Empty: all interfaces.
     var listen: [IPAddress] = []
     var ports: ClosedRange<UInt16> = 20_000...29_999
     /// Nil: by the number of cores.
     var workers: Int?
     var ice = ICEMode.full
-    var stun: HostPort?
+    var stun: [HostPort] = []
     var turn: [TURNServer] = []
     var timeout = Duration.seconds(60)
     var opusComplexity = 5
@@ -174,7 +175,7 @@ struct TURNServer: Sendable, Hashable {
   var username = ""
   var password = Secret("")
 
-  enum TURNTransport: String, Sendable, CaseIterable { case udp, tcp }
+  enum TURNTransport: String, Sendable, CaseIterable { case udp, tcp, tls }
 }
 
 struct ProvisionUser: Sendable, Hashable {

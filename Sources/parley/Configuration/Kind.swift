@@ -39,8 +39,8 @@ func quoted(_ text: String) -> String {
   let plain =
     !text.isEmpty && text != "~" && text.lowercased() != "null"
     && text.utf8.allSatisfy { c in
-      0x30...0x39 ~= c || 0x41...0x5A ~= c || 0x61...0x7A ~= c || "_./-@".utf8.contains(c)
-    } && text.first != "-" && text.first != "."
+      0x30...0x39 ~= c || 0x41...0x5A ~= c || 0x61...0x7A ~= c || "_./-@:".utf8.contains(c)
+    } && text.first != "-" && text.first != "." && text.first != ":" && text.first != "@" && text.last != ":"
   if plain || text.hasPrefix("./") && !text.contains(where: { " #:\"\\".contains($0) }) { return text }
   let escaped = text.map { c -> String in
     switch c {

@@ -78,15 +78,18 @@ extension Configuration {
     setting(
       "sip.limits.calls", \.sip.limits.calls, .integer(1...1_000_000), "Calls at a time; more are answered 503."),
     setting(
+      "sip.limits.calls-per-user", \.sip.limits.callsPerUser, .integer(1...10_000),
+      "Calls at a time that one user may place."),
+    setting(
       "sip.limits.bindings-per-user", \.sip.limits.bindingsPerUser, .integer(1...100),
       "Devices that one user may register; one more is answered 403."),
   ]
 
   private static let media: [Setting<Configuration>] = [
     setting(
-      "media.address", \.media.address, Kind<IPAddress>.ip.orNone("auto"),
+      "media.address", \.media.address, Kind<IPAddress>.ip.list(orNone: "auto"),
       "The address that ICE candidates and SDP name: the public one where the server is behind NAT. With auto, that of "
-        + "the interface towards the peer."),
+        + "the interface towards the peer. At most one IPv4 and one IPv6 address."),
     setting(
       "media.listen", \.media.listen, Kind<IPAddress>.ip.list(orNone: "auto"),
       "Local addresses whose interfaces carry media. With auto, all but loopback; loopback alone where there is nothing else."),
@@ -99,8 +102,8 @@ extension Configuration {
       "media.ice", \.media.ice, .choice(),
       "full: a complete ICE agent, needed behind NAT. lite: answers checks only, for servers with a public address."),
     setting(
-      "media.stun", \.media.stun, Kind<HostPort>.hostPort.orNone("off"),
-      "STUN server that tells our public address; port 3478 without one."),
+      "media.stun", \.media.stun, Kind<HostPort>.hostPort.list(orNone: "off"),
+      "STUN servers; port 3478 without one. Browsers are told all of them, the server itself asks the first."),
     setting(
       "media.turn", \.media.turn, Kind<TURNServer>.record("a TURN server", TURNServer(), TURNServer.settings).list(),
       "TURN servers that relay where nothing else gets through."),
