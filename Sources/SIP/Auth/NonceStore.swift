@@ -50,9 +50,9 @@ struct NonceStore {
   /// Uses a count of a nonce that was checked; false when it has been used, or is too far behind. Without count the
   /// nonce is good for one request.
   mutating func use(_ nonce: String, count: UInt32?, now: Instant) -> Bool {
-    forget(before: now)
     let count = count ?? .max
     guard var window = windows[nonce] else {
+      forget(before: now)
       windows[nonce] = Window(highest: count, seen: 1, expiry: now.nanoseconds &+ lifetime.nanoseconds)
       order.append(nonce)
       return true
@@ -72,6 +72,7 @@ struct NonceStore {
 
   var count: Int { windows.count }
 
+  /// Makes room for one more.
   private mutating func forget(before now: Instant) {
     while orderStart < order.count {
       let nonce = order[orderStart]
