@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "Tests" / "Interop"))
 
 from support import audio  # noqa: E402
 from support.audio import ALICE, CARRIER  # noqa: E402
-from support.baresip import Baresip  # noqa: E402
+from support.baresip import NUMBER, Baresip  # noqa: E402
 from support.browser import Browsers  # noqa: E402
 from support.desk import Desk  # noqa: E402
 from support.server import ParleyServer  # noqa: E402
@@ -115,7 +115,7 @@ def main():
             users=("1001",),
             trunks=[{"name": "carrier", "host": f"{CARRIER_ADDRESS}:{carrier.port}", "codecs": ["PCMU", "PCMA"]}],
             numbers=[{"number": "+15550100", "to": "user:1001"}],
-            routes=[{"match": r"^9(\d+)$", "to": "trunk:carrier", "number": "$1"}],
+            routes=[{"match": r"^9(\d+)$", "to": "trunk:carrier", "number": NUMBER}],
         ).start()
         report.say(f"Server at {server.http}, carrier (baresip) at {CARRIER_ADDRESS}:{carrier.port}")
         report.say(f"The agent's microphone sounds at {ALICE} Hz, the carrier at {CARRIER} Hz.")

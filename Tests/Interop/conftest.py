@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from support import audio  # noqa: E402
-from support.baresip import Baresip  # noqa: E402
+from support.baresip import NUMBER, Baresip  # noqa: E402
 from support.browser import Agent, Browsers  # noqa: E402
 from support.ports import free_port  # noqa: E402
 from support.rtp import Party  # noqa: E402
@@ -94,7 +94,7 @@ def server(directory, baresip, raw_port):
             {"number": "+15550601", "to": "milliwatt:"},
         ],
         routes=[
-            {"match": r"^91(\d+)$", "to": "trunk:carrier", "number": "$1"},
+            {"match": r"^91(\d+)$", "to": "trunk:carrier", "number": NUMBER},
             {"match": r"^92(\d+)$", "to": "trunk:raw", "number": "$1"},
             {"match": r"^93(\d+)$", "to": "trunk:dead", "number": "$1"},
         ],

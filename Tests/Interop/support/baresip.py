@@ -13,6 +13,8 @@ from . import audio
 from .ports import free_port
 
 CODECS = {"PCMU": "PCMU/8000/1", "PCMA": "PCMA/8000/1", "G722": "G722/16000/1", "opus": "opus/48000/1"}
+# baresip takes calls for its own user only: routes to it rewrite what was dialled to this.
+NUMBER = "5551234"
 MODULES = ("account", "contact", "menu", "ctrl_tcp")
 
 
@@ -63,7 +65,7 @@ class Baresip:
             host, port, user, password, domain = register
             account = f'<sip:{user}@{domain}>;auth_user={user};auth_pass={password};outbound="sip:{host}:{port};transport=udp";regint=60'
         else:
-            account = f"<sip:{name}@{address}:{self.port};transport=udp>;regint=0"
+            account = f"<sip:{NUMBER}@{address}:{self.port};transport=udp>;regint=0"
         (self.directory / "accounts").write_text(account + parameters + "\n")
         self.log_file = open(self.directory / "baresip.log", "wb")
         self.process = subprocess.Popen(
