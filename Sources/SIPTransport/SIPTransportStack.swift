@@ -148,6 +148,7 @@ package final class SIPTransportStack: Sendable {
       try? channel.syncOptions?.setOption(
         .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 2_048, maximum: 16_384))
       try? channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
+      try? channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: false)
       try channel.pipeline.syncOperations.addHandler(
         SIPConnection(
           flow: flow, isInbound: true, framing: .webSocket(maximumMessageSize: core.limits.maximumMessageSize),

@@ -1,3 +1,4 @@
+import NIOCore
 package import NIOSSL
 import Synchronization
 
@@ -5,6 +6,9 @@ import Synchronization
 package final class TLSContextSource: Sendable {
   private let build: @Sendable () throws -> NIOSSLContext
   private let context: Mutex<NIOSSLContext>
+
+  /// How long a closing connection waits for the peer's close_notify.
+  private static let shutdownTimeout = TimeAmount.seconds(1)
 
   private init(build: @escaping @Sendable () throws -> NIOSSLContext) throws {
     self.build = build
@@ -32,6 +36,7 @@ package final class TLSContextSource: Sendable {
         var configuration = TLSConfiguration.makeServerConfiguration(
           certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
         configuration.minimumTLSVersion = .tlsv12
+        configuration.shutdownTimeout = shutdownTimeout
         return try NIOSSLContext(configuration: configuration)
       } catch let error as SIPTransportError {
         throw error
@@ -46,6 +51,7 @@ package final class TLSContextSource: Sendable {
     try TLSContextSource {
       var configuration = TLSConfiguration.makeClientConfiguration()
       configuration.minimumTLSVersion = .tlsv12
+      configuration.shutdownTimeout = shutdownTimeout
       if let trustRoots { configuration.trustRoots = .file(trustRoots) }
       if !verify { configuration.certificateVerification = .none }
       do {

@@ -40,7 +40,12 @@ struct HTTPChannel: HTTPChannelHandler {
       limits.maxHeaderListSize = configuration.limits.maximumHeaderSize
       limits.maxHeaderFieldCount = 100
       let pipeline = channel.pipeline.syncOperations
-      if let tls = configuration.tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls.current)) }
+      if let tls = configuration.tls {
+        // With half-closure NIOSSL does not take the peer's close_notify for the answer to ours and waits for its
+        // timeout.
+        try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: false)
+        try pipeline.addHandler(NIOSSLServerHandler(context: tls.current))
+      }
       try pipeline.addHandler(HTTPResponseEncoder(configuration: .init()))
       try pipeline.addHandler(ByteArrival(gate: gate))
       try pipeline.addHandler(
