@@ -3,4 +3,4 @@
 set -eu
 cd "$(dirname "$0")"
 tsc -p jsconfig.json
-node --test sdk/test/*.test.js
+node --test sdk/test/*.test.js desk/test/*.test.js

@@ -109,12 +109,10 @@ export class Desk {
   start() {
     this.shell.showTheme(currentTheme());
     const session = loadSession();
-    if (session) {
-      this.login.remember.checked = true;
-      this.login.enter(session);
-      return;
-    }
     this.showLogin();
+    if (!session) return;
+    this.login.remember.checked = true;
+    this.login.enter(session);
   }
 
   listen() {
@@ -245,9 +243,7 @@ export class Desk {
   /** @param {Call} call that comes in */
   receive(call) {
     this.follow(call);
-    const busy = this.calls.some((other) => other !== call && other.state !== 'ringing');
-    if (!busy || !this.focused || this.focused.isEnded) this.focus(call);
-    else this.focus(call);
+    this.focus(call); // a running call goes to the strip above it, and on
     const name = nameOf(call.remote);
     this.announce(strings.announce.incoming(name));
     this.notify(call, name);

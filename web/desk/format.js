@@ -74,13 +74,14 @@ export function numberOf(party) {
 }
 
 /**
- * Long numbers in groups, so that the eye can follow: `+49 301 234 567`.
+ * Long numbers in groups, so that the eye can follow: `+49 301 234 567`. Country codes of E.164 have their known lengths.
  * @param {string} number
  */
 export function spaced(number) {
   if (!/^\+?\d{7,15}$/.test(number)) return number;
   const plus = number.startsWith('+');
   const digits = plus ? number.slice(1) : number;
-  const first = plus ? 2 : digits.length % 3 || 3;
+  const country = /^([17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58])/.exec(digits)?.[0].length ?? 3;
+  const first = plus ? country : digits.length % 3 || 3;
   return `${plus ? '+' : ''}${digits.slice(0, first)} ${digits.slice(first).replace(/(\d{3})(?=\d{2})/g, '$1 ')}`;
 }

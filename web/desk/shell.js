@@ -84,8 +84,9 @@ export class ShellView {
     if (!isLost) return;
     const words = signInWords(error?.code ?? 'server-unreachable');
     const offline = navigator.onLine === false;
-    setText(this.bannerTitle, offline ? text.offline : words.title);
-    setText(this.bannerText, inCall ? text.callsContinue : offline ? '' : words.text);
+    const unreachable = error?.code === 'server-unreachable';
+    setText(this.bannerTitle, offline ? text.offline : unreachable ? text.lost : words.title);
+    setText(this.bannerText, inCall ? text.callsContinue : offline || unreachable ? text.lostText : words.text);
     this.retry.hidden = state !== 'reconnecting';
   }
 }

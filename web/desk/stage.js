@@ -123,6 +123,7 @@ export class StageView {
   toggleKeypad(open = this.pad.hidden) {
     this.pad.hidden = !open;
     this.keys.setAttribute('aria-pressed', String(open));
+    this.card.toggleAttribute('data-keypad', open);
   }
 
   /**

@@ -44,6 +44,8 @@ export const strings = {
     offline: 'This computer is offline',
     retry: 'Retry now',
     callsContinue: 'Your call goes on meanwhile.',
+    lost: 'The connection to the server is lost.',
+    lostText: 'You cannot be called until it is back.',
   },
 
   header: {
@@ -238,7 +240,7 @@ export const strings = {
     autoGainControl: 'Even out loudness',
     look: 'Appearance',
     /** @type {Record<string, string>} */
-    themes: { system: 'As the computer', light: 'Light', dark: 'Dark' },
+    themes: { system: 'System', light: 'Light', dark: 'Dark' },
     keys: 'Keyboard',
     shortcuts: 'Single-key shortcuts',
     dtmf: 'Send digits as',
@@ -259,7 +261,7 @@ export const strings = {
       [['M'], 'Mute, or unmute'],
       [['H'], 'Hold, or resume'],
       [['K'], 'Open the keypad in a call'],
-      [['0'], 'to 9, * and #: send digits in a call, or dial'],
+      [['0', '…', '9'], 'Send digits in a call, or dial; also * and #'],
       [['Shift', 'E'], 'Hang up'],
       [['R'], 'Put the last number into the field'],
       [['?'], 'This list'],

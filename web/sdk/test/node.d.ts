@@ -18,3 +18,4 @@ declare module 'node:assert/strict' {
   };
   export default assert;
 }
+declare function setImmediate(callback: (value?: any) => void): void;
