@@ -1,9 +1,11 @@
 #pragma once
 // Linux calls that the Glibc module does not show. _GNU_SOURCE must not be defined here: it changes fd_set and
 // sockaddr between two C modules and breaks clean builds, so hidden functions are declared by their symbol.
+#include <linux/filter.h>
 #include <netinet/udp.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -15,6 +17,10 @@ struct clinux_mmsghdr {
 };
 extern int clinux_recvmmsg(int fd, struct clinux_mmsghdr *messages, unsigned int count, int flags,
                            void *timeout) __asm__("recvmmsg");
+
+// epoll_pwait2(2): a timeout in nanoseconds (struct timespec), null for none.
+extern int clinux_epoll_pwait2(int epoll, struct epoll_event *events, int capacity, const void *timeout,
+                               const void *mask) __asm__("epoll_pwait2");
 
 // pthread_setname_np(3), hidden likewise.
 extern int clinux_setname(unsigned long thread, const char *name) __asm__("pthread_setname_np");

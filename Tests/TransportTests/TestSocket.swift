@@ -17,29 +17,32 @@ final class TestSocket: Sendable {
 
   deinit { Glibc.close(fd) }
 
+  // Structs of the system are only pointed to, never built: their Swift owner depends on the build order of C modules.
+
   @discardableResult
   func send(_ bytes: [UInt8], to target: SocketAddress) -> Bool {
     let kernel = SocketStorage(target)
     return withUnsafePointer(to: kernel.storage) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        sendto(fd, bytes, bytes.count, 0, $0, kernel.length) == bytes.count
-      }
+      let name = UnsafeRawPointer(pointer).assumingMemoryBound(to: sockaddr.self)
+      return sendto(fd, bytes, bytes.count, 0, name, kernel.length) == bytes.count
     }
   }
 
   /// One datagram, waiting up to `limit` milliseconds.
   func receive(_ limit: Int32 = 2000) -> (bytes: [UInt8], from: SocketAddress)? {
-    var item = pollfd(fd: fd, events: Int16(POLLIN), revents: 0)
-    guard poll(&item, 1, limit) == 1 else { return nil }
+    var item = (descriptor: fd, events: Int16(POLLIN), result: Int16(0))
+    let ready = withUnsafeMutablePointer(to: &item) {
+      poll(UnsafeMutableRawPointer($0).assumingMemoryBound(to: pollfd.self), 1, limit)
+    }
+    guard ready == 1 else { return nil }
     var buffer = [UInt8](repeating: 0, count: 65_536)
-    var name = sockaddr_storage()
-    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-    let count = withUnsafeMutablePointer(to: &name) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { recvfrom(fd, &buffer, buffer.count, 0, $0, &length) }
+    var name = [UInt64](repeating: 0, count: 16)
+    var length = socklen_t(128)
+    let count = name.withUnsafeMutableBytes { raw in
+      recvfrom(fd, &buffer, buffer.count, 0, raw.baseAddress?.assumingMemoryBound(to: sockaddr.self), &length)
     }
-    guard count >= 0, let from = withUnsafePointer(to: &name, { SocketAddress(kernel: UnsafeRawPointer($0)) }) else {
-      return nil
-    }
+    let from = name.withUnsafeBytes { raw in raw.baseAddress.flatMap { SocketAddress(kernel: $0) } }
+    guard count >= 0, let from else { return nil }
     return (Array(buffer.prefix(count)), from)
   }
 

@@ -1,5 +1,9 @@
-internal import Core
+// Every C module: several declare the system's structs, and whose they are for Swift depends on build order.
+internal import CLinux
+internal import CNice
 internal import COpenSSL
+internal import CSRTP
+internal import Core
 internal import Glibc
 
 /// Our part in a DTLS handshake (RFC 5763 §5): `a=setup:active` is the client, `passive` the server.

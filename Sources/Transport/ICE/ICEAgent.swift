@@ -22,6 +22,7 @@ final class ICEAgent {
   }
 
   private let worker: MediaWorker
+  let context: ICEContext
   private let agent: OpaquePointer
   private let stream: guint
   private let callbacks: Callbacks
@@ -34,7 +35,11 @@ final class ICEAgent {
     var onSelectedPair: (() -> Void)?
     var onGathered: (() -> Void)?
     let worker: MediaWorker
-    init(worker: MediaWorker) { self.worker = worker }
+    let context: ICEContext
+    init(worker: MediaWorker, context: ICEContext) {
+      self.worker = worker
+      self.context = context
+    }
   }
 
   var onPacket: ((UnsafeMutableRawBufferPointer) -> Void)? {
@@ -59,8 +64,9 @@ final class ICEAgent {
       NICE_AGENT_OPTION_REGULAR_NOMINATION.rawValue | NICE_AGENT_OPTION_CONSENT_FRESHNESS.rawValue
       | NICE_AGENT_OPTION_ICE_TRICKLE.rawValue
     if options.isLite { flags |= NICE_AGENT_OPTION_LITE_MODE.rawValue }
+    let context = ICEContext(worker: worker)
     guard
-      let agent = nice_agent_new_full(worker.context, NICE_COMPATIBILITY_RFC5245, NiceAgentOption(rawValue: flags))
+      let agent = nice_agent_new_full(context.pointer, NICE_COMPATIBILITY_RFC5245, NiceAgentOption(rawValue: flags))
     else { throw .library(function: "nice_agent_new_full", detail: "no agent") }
     let object = UnsafeMutableRawPointer(agent)
     cnice_set_bool(object, "upnp", 0)
@@ -92,10 +98,12 @@ final class ICEAgent {
         server.password.revealed, server.overTCP ? NICE_RELAY_TYPE_TURN_TCP : NICE_RELAY_TYPE_TURN_UDP)
     }
     self.worker = worker
+    self.context = context
     self.agent = agent
     self.stream = stream
-    callbacks = Callbacks(worker: worker)
+    callbacks = Callbacks(worker: worker, context: context)
     connect()
+    context.resume()
   }
 
   deinit { close() }
@@ -107,7 +115,7 @@ final class ICEAgent {
     cnice_connect(object, "component-state-changed", unsafeBitCast(ICEAgent.stateChanged, to: GCallback.self), data)
     cnice_connect(object, "candidate-gathering-done", unsafeBitCast(ICEAgent.gathered, to: GCallback.self), data)
     cnice_connect(object, "new-selected-pair-full", unsafeBitCast(ICEAgent.pairSelected, to: GCallback.self), data)
-    nice_agent_attach_recv(agent, stream, 1, worker.context, ICEAgent.received, data)
+    nice_agent_attach_recv(agent, stream, 1, context.pointer, ICEAgent.received, data)
   }
 
   // MARK: Thunks
@@ -265,6 +273,8 @@ final class ICEAgent {
     g_signal_handlers_disconnect_matched(object, G_SIGNAL_MATCH_DATA, 0, 0, nil, nil, data)
     nice_agent_remove_stream(agent, stream)
     worker.pendingCloses += 1
+    // The completion is delivered to the thread's default context.
+    context.push()
     nice_agent_close_async(
       agent,
       { source, _, data in
@@ -272,6 +282,9 @@ final class ICEAgent {
         g_object_unref(UnsafeMutableRawPointer(source))
         let callbacks = Unmanaged<Callbacks>.fromOpaque(data).takeRetainedValue()
         callbacks.worker.pendingCloses -= 1
+        // The context is running at this moment.
+        callbacks.worker.atEndOfTurn { callbacks.context.close() }
       }, data)
+    context.pop()
   }
 }

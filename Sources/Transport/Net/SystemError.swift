@@ -1,3 +1,8 @@
+// Every C module: several declare the system's structs, and whose they are for Swift depends on build order.
+internal import CLinux
+internal import CNice
+internal import COpenSSL
+internal import CSRTP
 internal import Glibc
 
 /// EADDRINUSE.

@@ -1,4 +1,8 @@
+// Every C module: several declare the system's structs, and whose they are for Swift depends on build order.
 internal import CLinux
+internal import CNice
+internal import COpenSSL
+internal import CSRTP
 internal import Core
 internal import Glibc
 
@@ -8,14 +12,16 @@ final class UDPSocket {
   let local: SocketAddress
 
   /// Binds. Port 0 lets the kernel choose.
-  init(binding address: SocketAddress, receiveBuffer: Int32? = nil) throws(TransportError) {
+  /// - Parameter sharesPort: Joins sockets on the same port that allow it too (SO_REUSEPORT).
+  init(binding address: SocketAddress, sharesPort: Bool = false) throws(TransportError) {
     _ = DescriptorLimit.raised
     let family = address.ip.isIPv6 ? AF_INET6 : AF_INET
     let type = Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     let fd = socket(family, type, 0)
     guard fd >= 0 else { throw .system(call: "socket", code: errno, subject: "UDP") }
-    if var size = receiveBuffer {
-      setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+    if sharesPort {
+      var on: Int32 = 1
+      setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, socklen_t(MemoryLayout<Int32>.size))
     }
     let kernel = SocketStorage(address)
     let bound = withUnsafePointer(to: kernel.storage) { pointer in
@@ -26,14 +32,18 @@ final class UDPSocket {
       Glibc.close(fd)
       throw .system(call: "bind", code: code, subject: "\(address)")
     }
+    descriptor = fd
+    local = UDPSocket.localAddress(of: fd) ?? address
+  }
+
+  /// What a socket is bound to.
+  static func localAddress(of descriptor: Int32) -> SocketAddress? {
     var name = sockaddr_storage()
     var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-    let local = withUnsafeMutablePointer(to: &name) { pointer -> SocketAddress? in
-      let result = pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(fd, $0, &length) }
+    return withUnsafeMutablePointer(to: &name) { pointer in
+      let result = pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
       return result == 0 ? SocketAddress(kernel: UnsafeRawPointer(pointer)) : nil
     }
-    descriptor = fd
-    self.local = local ?? address
   }
 
   deinit { Glibc.close(descriptor) }

@@ -36,8 +36,8 @@ package final class PlainTransport: PacketTransport, DatagramConsumer {
     rtpSink.descriptor = rtpSocket.descriptor
     rtcpSink.descriptor = rtcpSocket.descriptor
     do throws(TransportError) {
-      watches = [try worker.poller.watch(rtpSocket.descriptor, tag: PlainTransport.rtpTag, consumer: self)]
-      watches.append(try worker.poller.watch(rtcpSocket.descriptor, tag: PlainTransport.rtcpTag, consumer: self))
+      watches = [try worker.watch(rtpSocket.descriptor, tag: PlainTransport.rtpTag, consumer: self)]
+      watches.append(try worker.watch(rtcpSocket.descriptor, tag: PlainTransport.rtcpTag, consumer: self))
     } catch {
       shutDown()
       throw error
@@ -192,7 +192,7 @@ package final class PlainTransport: PacketTransport, DatagramConsumer {
     worker.sendQueue.flush()
     rtpSink.descriptor = -1
     rtcpSink.descriptor = -1
-    for watch in watches { worker.poller.unwatch(watch) }
+    for watch in watches { worker.poll.remove(watch) }
     watches = []
     ports.releasePair(rtpSocket.local.port)
   }

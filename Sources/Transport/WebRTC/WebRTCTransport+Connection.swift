@@ -45,16 +45,37 @@ extension WebRTCTransport {
   func pairSelected() {
     guard !isClosed, let pair = ice.selectedPair else { return }
     if let direct = pair.direct {
-      sink.descriptor = direct.descriptor
+      openMediaSocket(beside: direct.descriptor)
+      sink.descriptor = media?.socket.descriptor ?? direct.descriptor
       sink.destination = direct.destination
       sink.relay = nil
     } else {
+      closeMediaSocket()
       sink.descriptor = -1
       sink.relay = { [unowned self] in self.ice.send($0) }
     }
     guard iceWorks, announcedPair.map({ $0 != (pair.local, pair.remote) }) ?? true else { return }
     announcedPair = (pair.local, pair.remote)
     emit(.iceConnected(local: pair.local, remote: pair.remote))
+  }
+
+  /// Media is received there from now on; without it libnice goes on delivering everything.
+  private func openMediaSocket(beside base: Int32) {
+    guard media?.base != base else { return }
+    closeMediaSocket()
+    guard let socket = MediaSocket.split(from: base),
+      let watch = try? worker.watch(socket.descriptor, tag: 0, consumer: self)
+    else { return }
+    media = (base, socket, watch)
+  }
+
+  func closeMediaSocket() {
+    guard let media else { return }
+    // What is queued refers to the descriptor.
+    worker.sendQueue.flush()
+    worker.poll.remove(media.watch)
+    sink.descriptor = -1
+    self.media = nil
   }
 
   // MARK: DTLS
@@ -134,6 +155,8 @@ extension WebRTCTransport {
       unprotector = try SRTPReceiver(profile: material.profile, master: theirs)
       keys = .verified(material.profile)
       emit(.connected(profile: material.profile))
+      // Perhaps inside the context at this moment.
+      worker.atEndOfTurn { [weak self] in self?.ice.context.isUrgent = false }
     } catch {
       fail(error)
     }

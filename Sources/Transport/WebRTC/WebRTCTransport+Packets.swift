@@ -14,6 +14,11 @@ extension WebRTCTransport {
     }
   }
 
+  /// From our own socket beside libnice's.
+  func receive(datagram: UnsafeMutableRawBufferPointer, from source: UnsafeRawPointer, tag: Int, now: Instant) {
+    receive(datagram)
+  }
+
   private func receiveMedia(_ datagram: UnsafeMutableRawBufferPointer, isRTCP: Bool) {
     guard unprotector != nil else {
       counters.rejected.early &+= 1

@@ -4,11 +4,13 @@ package import Core
 ///
 /// Order of calls: `gather`, describe it in SDP, `setRemote` with the peer's description, `close`. The peer may be told
 /// to us first. Media is delivered and sent only between `.connected` and `.failed` or `close()`.
-package final class WebRTCTransport: PacketTransport {
+package final class WebRTCTransport: PacketTransport, DatagramConsumer {
   let worker: MediaWorker
   let configuration: Configuration
   let ice: ICEAgent
   let sink = DatagramSink()
+  /// Beside the libnice socket of the selected pair, whose descriptor is `base`.
+  var media: (base: Int32, socket: UDPSocket, watch: UInt64)?
 
   /// Takes decrypted packets. Not kept alive.
   package weak var receiver: (any PacketReceiver)?
@@ -244,6 +246,7 @@ package final class WebRTCTransport: PacketTransport {
     worker.sendQueue.flush()
     sink.descriptor = -1
     sink.relay = nil
+    closeMediaSocket()
     ice.close()
   }
 }

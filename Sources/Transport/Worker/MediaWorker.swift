@@ -1,34 +1,43 @@
+// Every C module: several declare the system's structs, and whose they are for Swift depends on build order.
 internal import CLinux
 internal import CNice
+internal import COpenSSL
+internal import CSRTP
 package import Core
 internal import Glibc
 internal import Synchronization
 
-/// One thread that runs one `GMainContext`: ICE, DTLS, SRTP and the packets of the calls that live on it, unlocked.
+/// One thread and its event loop: ICE, DTLS, SRTP and the packets of the calls that live on it, unlocked.
 ///
 /// Actors use it as their executor (`unownedExecutor`); what they await costs two thread switches, so it is for control,
 /// never for packets. A turn is: wait for descriptors or a deadline, run what is ready, run the blocks deferred to the
 /// turn's end, send all queued packets.
 ///
-/// `@unchecked Sendable`: `work`, `stopping` and a source's ready time may be touched from any thread; every other
-/// stored variable only on the worker's own thread, or before it starts, or after `stop()` joined it.
+/// After a turn that took media the next one hears of media only `coalescing` later: at many packets a second one
+/// wake-up, which costs more than a packet, then serves many. Jobs, timers and connecting peers are always heard at
+/// once, and so is the first packet after a pause.
+///
+/// `@unchecked Sendable`: `work`, `stopping` and `wakeDescriptor` may be touched from any thread; every other stored
+/// variable only on the worker's own thread, or before it starts, or after `stop()` joined it.
 package final class MediaWorker: SerialExecutor, @unchecked Sendable {
   package let name: String
-  let context: OpaquePointer
+  private let coalescing: Duration
   private let work = Mutex<[Work]>([])
   private let stopping = Atomic<Bool>(false)
   private let joined = Atomic<Bool>(false)
   private let thread: WorkerThread
-  private let wakeUp: ContextSource
+  private let wakeDescriptor: Int32
 
   // Worker's thread only.
-  let timers: TimerQueue
-  let sendQueue: SendQueue
-  let poller: DatagramPoller
+  let timers = TimerQueue()
+  let sendQueue = SendQueue()
+  let poll = DescriptorPoll()
+  let reader = DatagramReader()
   private var deferred: [() -> Void] = []
   private var turnTime: Instant?
+  private var mediaHeldUntil = Instant.zero
   private var turns: UInt64 = 0
-  /// Asynchronous closes of libnice agents that still need the context.
+  /// Asynchronous closes of libnice agents that are still under way.
   var pendingCloses = 0
 
   private enum Work: Sendable {
@@ -36,24 +45,33 @@ package final class MediaWorker: SerialExecutor, @unchecked Sendable {
     case block(@Sendable () -> Void)
   }
 
+  /// Reads the wake-up counter and runs the work. Not the worker itself: `poll` keeps its handlers.
+  private final class WakeUp: ReadyHandler {
+    private unowned let worker: MediaWorker
+    init(_ worker: MediaWorker) { self.worker = worker }
+    func ready(now: Instant) -> Bool {
+      worker.runWork()
+      return false
+    }
+  }
+
   /// Starts the thread. The kernel sees the first 15 bytes of `name`. Call `stop()` when done: the thread keeps the
   /// worker alive until then.
-  package init(name: String) {
+  /// - Parameter coalescing: Longest delay that a received packet may get for being handled with others; zero for none.
+  package init(name: String, coalescing: Duration = .milliseconds(2)) {
     self.name = name
+    self.coalescing = coalescing
     _ = DescriptorLimit.raised
-    context = g_main_context_new()
-    wakeUp = ContextSource(context: context)
-    timers = TimerQueue(context: context)
-    sendQueue = SendQueue()
-    poller = DatagramPoller(context: context)
+    wakeDescriptor = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
+    precondition(wakeDescriptor >= 0, "a media worker cannot open an eventfd: \(systemErrorText(errno))")
     thread = WorkerThread()
-    wakeUp.handler = { [unowned self] in self.runWork() }
-    timers.now = { [unowned self] in self.now }
-    poller.now = { [unowned self] in self.now }
+    do throws(TransportError) {
+      _ = try poll.add(wakeDescriptor, isUrgent: true, handler: WakeUp(self))
+    } catch { preconditionFailure("a media worker cannot poll: \(error)") }
     thread.start(name: name) { [self] in self.run() }
   }
 
-  deinit { g_main_context_unref(context) }
+  deinit { Glibc.close(wakeDescriptor) }
 
   // MARK: Executor
 
@@ -78,11 +96,18 @@ package final class MediaWorker: SerialExecutor, @unchecked Sendable {
       defer { work.append(item) }
       return work.isEmpty
     }
-    if wake { wakeUp.setReadyTime(0) }
+    if wake { wakeThread() }
+  }
+
+  private func wakeThread() {
+    var one: UInt64 = 1
+    // Fails only when the counter is full, and then the thread is awake anyway.
+    _ = write(wakeDescriptor, &one, 8)
   }
 
   private func runWork() {
-    wakeUp.setReadyTime(-1)
+    var count: UInt64 = 0
+    _ = read(wakeDescriptor, &count, 8)
     let items = work.withLock { work in
       defer { work = [] }
       return work
@@ -98,30 +123,38 @@ package final class MediaWorker: SerialExecutor, @unchecked Sendable {
   // MARK: The loop
 
   private func run() {
-    g_main_context_acquire(context)
-    g_main_context_push_thread_default(context)
-    while !stopping.load(ordering: .acquiring) { turn(blocking: true) }
+    while !stopping.load(ordering: .acquiring) { turn() }
     // Agents that were closed just before still have sockets and TURN allocations to give back; a second is plenty.
     let limit = Instant.now() + .seconds(1)
-    repeat { turn(blocking: false) } while (pendingCloses > 0 || hasWork) && Instant.now() < limit
+    repeat { turn(longest: .milliseconds(5)) } while (pendingCloses > 0 || hasWork) && Instant.now() < limit
     timers.removeAll()
-    poller.close()
-    g_main_context_pop_thread_default(context)
-    g_main_context_release(context)
+    poll.close()
   }
 
   private var hasWork: Bool { work.withLock { !$0.isEmpty } }
 
-  private func turn(blocking: Bool) {
-    turnTime = nil
-    g_main_context_iteration(context, blocking ? 1 : 0)
+  private func turn(longest: Duration? = nil) {
+    let start = Instant.now()
+    var patience = timers.nextDeadline.map { start.duration(to: $0) }
+    if let longest { patience = min(patience ?? longest, longest) }
+    if mediaHeldUntil > start {
+      let held = start.duration(to: mediaHeldUntil)
+      _ = poll.wait(.urgent, min(patience ?? held, held))
+      patience = .zero
+    }
+    let ready = poll.wait(.all, patience)
+    let now = Instant.now()
+    turnTime = now
     turns &+= 1
+    if poll.dispatch(ready, now: now) { mediaHeldUntil = now + coalescing }
+    timers.fire(now: now)
     while !deferred.isEmpty {
       let blocks = deferred
       deferred = []
       for block in blocks { block() }
     }
     sendQueue.flush()
+    turnTime = nil
   }
 
   /// Ends the thread and waits for it. Close every transport of the worker first, and let no actor use it afterwards:
@@ -129,21 +162,15 @@ package final class MediaWorker: SerialExecutor, @unchecked Sendable {
   package func stop() {
     precondition(!isCurrent, "a media worker cannot stop itself")
     stopping.store(true, ordering: .releasing)
-    g_main_context_wakeup(context)
+    wakeThread()
     if joined.exchange(true, ordering: .acquiringAndReleasing) { return }
     thread.join()
-    wakeUp.destroy()
   }
 
   // MARK: On the worker's thread
 
-  /// The time of this turn: read once, when first asked for.
-  package var now: Instant {
-    if let turnTime { return turnTime }
-    let now = Instant.now()
-    turnTime = now
-    return now
-  }
+  /// The time at which this turn woke up.
+  package var now: Instant { turnTime ?? .now() }
 
   /// Calls `body` every `interval`, the first time after one interval, with the turn's time.
   ///
@@ -152,13 +179,19 @@ package final class MediaWorker: SerialExecutor, @unchecked Sendable {
   /// `WorkerTimer` goes away.
   package func every(_ interval: Duration, _ body: @escaping (Instant) -> Void) -> WorkerTimer {
     assert(isCurrent)
-    return timers.add(after: interval, every: interval, body)
+    return timers.add(after: interval, every: interval, now: now, body)
   }
 
   /// Calls `body` once after `delay`, unless the `WorkerTimer` is cancelled or gone by then.
   package func after(_ delay: Duration, _ body: @escaping (Instant) -> Void) -> WorkerTimer {
     assert(isCurrent)
-    return timers.add(after: delay, every: nil, body)
+    return timers.add(after: delay, every: nil, now: now, body)
+  }
+
+  /// Datagrams of `descriptor` go to `consumer`, which is not kept alive. The result is for `poll.remove`.
+  func watch(_ descriptor: Int32, tag: Int, consumer: any DatagramConsumer) throws(TransportError) -> UInt64 {
+    let watch = SocketWatch(descriptor: descriptor, tag: tag, consumer: consumer, reader: reader)
+    return try poll.add(descriptor, isUrgent: false, handler: watch)
   }
 
   /// Runs `block` when everything that was ready in this turn has run, before queued packets are sent. Blocks added

@@ -15,8 +15,7 @@ package final class WorkerTimer {
   deinit { entry.cancel() }
 }
 
-/// All timers of one worker behind a single `GSource`, as a binary heap by deadline: GLib walks its sources at every
-/// turn, so a source a timer would make each packet pay for every call.
+/// All timers of one worker, as a binary heap by deadline.
 final class TimerQueue {
   fileprivate final class Entry {
     var body: ((Instant) -> Void)?
@@ -48,27 +47,23 @@ final class TimerQueue {
   private var heap: [Item] = []
   private var orders: UInt64 = 0
   private var dead = 0
-  private let source: ContextSource
-  private var armedFor: Instant?
   private var firing = false
   private(set) var skipped: UInt64 = 0
-  var now: () -> Instant = { .zero }
 
   /// Late periodic timers are called for at most so many missed intervals.
   private static let catchUpLimit: Int64 = 8
 
-  init(context: OpaquePointer) {
-    source = ContextSource(context: context)
-    source.handler = { [unowned self] in self.fire() }
-  }
-
   /// Timers that are set.
   var count: Int { heap.count - dead }
 
-  func add(after delay: Duration, every interval: Duration?, _ body: @escaping (Instant) -> Void) -> WorkerTimer {
+  /// When `fire` has something to do; nil without timers. A cancelled timer may still be counted in.
+  var nextDeadline: Instant? { heap.first?.deadline }
+
+  func add(
+    after delay: Duration, every interval: Duration?, now: Instant, _ body: @escaping (Instant) -> Void
+  ) -> WorkerTimer {
     let entry = Entry(queue: self, interval: interval.map { max($0, .microseconds(100)) }, body: body)
-    push(Item(deadline: now() + max(delay, .zero), order: orders, entry: entry))
-    arm()
+    push(Item(deadline: now + max(delay, .zero), order: orders, entry: entry))
     return WorkerTimer(entry)
   }
 
@@ -76,7 +71,6 @@ final class TimerQueue {
     for item in heap { item.entry.body = nil }
     heap = []
     dead = 0
-    source.setReadyTime(-1)
   }
 
   private func cancelled() {
@@ -87,14 +81,14 @@ final class TimerQueue {
       heap = []
       dead = 0
       for item in live { push(item) }
-      arm()
     }
   }
 
-  private func fire() {
-    let now = now()
+  /// Calls what is due. Timers set meanwhile wait for the next turn, also those that are due at once.
+  func fire(now: Instant) {
     firing = true
-    while let first = heap.first, first.deadline <= now {
+    let limit = orders
+    while let first = heap.first, first.deadline <= now, first.order < limit {
       let item = pop()
       guard let body = item.entry.body else {
         dead -= 1
@@ -116,15 +110,6 @@ final class TimerQueue {
       body(now)
     }
     firing = false
-    arm(always: true)
-  }
-
-  private func arm(always: Bool = false) {
-    guard !firing else { return }
-    let first = heap.first?.deadline
-    guard always || first != armedFor else { return }
-    armedFor = first
-    source.setReadyTime(first.map { ($0.nanoseconds &+ 999) / 1000 } ?? -1)
   }
 
   // MARK: Heap
