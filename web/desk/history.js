@@ -80,7 +80,7 @@ export class CallHistory {
    */
   merge(others) {
     const isKnown = (/** @type {Entry} */ other) => this.entries.some((own) => own.id === other.id
-      || (own.user === other.user && Math.abs(own.at - other.at) < 10_000));
+      || (own.user === other.user && Math.abs(own.at - other.at) < 15_000));
     const fresh = others.filter((other) => !isKnown(other));
     if (fresh.length === 0) return;
     this.entries = [...this.entries, ...fresh].sort((a, b) => b.at - a.at).slice(0, limit);
@@ -99,8 +99,8 @@ function isEntry(value) {
 }
 
 /**
- * `GET /v1/me/calls`, if the server has it: an array, or `{ "calls": […] }`, of `{ id, direction, from, to, startedAt,
- * answeredAt, endedAt }` with ISO times.
+ * `GET /v1/me/calls`, if the server has it: `{ "calls": [{ id, direction, party, display, outcome, startedAt, answeredAt,
+ * endedAt, duration }] }` with ISO times and seconds.
  * @param {string} user
  * @param {string} password
  * @returns {Promise<Entry[]>} empty when there is nothing to be had
@@ -113,9 +113,8 @@ export async function fetchCalls(user, password) {
       credentials: 'omit', // a refusal must not open the browser's own password window
     });
     if (!response.ok) return [];
-    const json = await response.json();
-    const calls = Array.isArray(json) ? json : json?.calls;
-    return Array.isArray(calls) ? calls.flatMap((call) => serverEntry(call, user)) : [];
+    const { calls } = await response.json();
+    return Array.isArray(calls) ? calls.flatMap(serverEntry) : [];
   } catch {
     return [];
   }
@@ -123,22 +122,23 @@ export async function fetchCalls(user, password) {
 
 /**
  * @param {any} call
- * @param {string} user
  * @returns {Entry[]} none when it is not understood
  */
-function serverEntry(call, user) {
+export function serverEntry(call) {
   const at = Date.parse(call?.startedAt ?? '');
-  if (!Number.isFinite(at) || typeof call.id !== 'string') return [];
-  const from = String(call.from ?? '');
-  const isOutgoing = call.direction ? /^out/i.test(call.direction) : from === user;
-  const other = String((isOutgoing ? call.to : call.from) ?? '');
-  const answered = Date.parse(call.answeredAt ?? '');
-  const ended = Date.parse(call.endedAt ?? '');
-  const wasAnswered = Number.isFinite(answered);
+  if (!Number.isFinite(at) || typeof call.id !== 'string' || typeof call.party !== 'string') return [];
+  const isOutgoing = call.direction === 'outgoing';
+  const wasAnswered = typeof call.answeredAt === 'string' && call.outcome !== 'answered-elsewhere';
+  /** @type {Kind} */
+  let kind = isOutgoing ? 'outgoing' : 'incoming';
+  if (!wasAnswered && isOutgoing && call.outcome !== 'cancelled') kind = 'failed';
+  if (!wasAnswered && !isOutgoing) {
+    kind = call.outcome === 'answered-elsewhere' ? 'elsewhere' : call.outcome === 'rejected' || call.outcome === 'busy' ? 'rejected' : 'missed';
+  }
   return [{
-    id: call.id, user: other.replace(/^sips?:/, '').split('@')[0], uri: other, displayName: '', at,
-    kind: isOutgoing ? (wasAnswered ? 'outgoing' : 'failed') : (wasAnswered ? 'incoming' : 'missed'),
-    duration: wasAnswered && Number.isFinite(ended) ? ended - answered : 0,
+    id: call.id, kind, user: call.party.replace(/^sips?:/, '').split('@')[0], uri: call.party, at,
+    displayName: typeof call.display === 'string' ? call.display : '',
+    duration: wasAnswered && typeof call.duration === 'number' ? Math.round(call.duration * 1000) : 0,
   }];
 }
 

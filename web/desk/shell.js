@@ -15,9 +15,10 @@ export class ShellView {
    */
   constructor(panels, actions) {
     const text = strings.header;
-    this.stateText = h('span', { class: 'state-text', testid: 'registration-text' });
+    this.stateText = h('span', { 'aria-hidden': 'true', testid: 'registration-text' });
+    this.spokenState = h('span', { class: 'visually-hidden' });
     this.state = h('div', { class: 'state', role: 'status', testid: 'registration', 'data-state': 'stopped' },
-      h('span', { class: 'dot', 'aria-hidden': 'true' }), this.stateText);
+      h('span', { class: 'dot', 'aria-hidden': 'true' }), this.stateText, this.spokenState);
     this.who = h('span', { class: 'who-am-i', testid: 'account' });
     this.theme = button('theme-toggle', 'moon', text.dark, actions.theme);
     this.bannerTitle = h('strong');
@@ -77,7 +78,7 @@ export class ShellView {
     this.state.dataset.state = state;
     setAttribute(this.state, 'data-error', error?.code ?? false);
     // The countdown changes each second; a screen reader hears the state once.
-    this.stateText.setAttribute('aria-label', text[state]);
+    setText(this.spokenState, text[state]);
     setText(this.stateText, waiting ? text.reconnectingIn(seconds) : text[state]);
     const isLost = state === 'reconnecting' || state === 'rejected';
     this.banner.hidden = !isLost;

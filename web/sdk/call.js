@@ -30,7 +30,7 @@ const recoveryLimit = 45_000;
 
 /**
  * Events: `change` (anything that a user interface shows), `ended`, `media` (the other side's stream), `dtmf` (a digit
- * that came by INFO), `quality` (every two seconds).
+ * that came by INFO), `quality` (every 1.5 s).
  * @extends {Emitter<{change: null, ended: {cause: Cause}, media: MediaStream, dtmf: {digit: string}, quality: Quality}>}
  */
 export class Call extends Emitter {

@@ -141,7 +141,7 @@ export function readCounters(report, time) {
   return counters;
 }
 
-/** Looks every two seconds. */
+/** Looks often enough to be believed, and not before the start of the audio has settled: its buffers fill with gaps. */
 export class QualityMonitor {
   /**
    * @param {RTCPeerConnection} connection
@@ -155,10 +155,13 @@ export class QualityMonitor {
     /** @type {Counters | null} */
     this.before = null;
     this.durations = { silentFor: 0, micSilentFor: 0 };
-    this.timer = setInterval(() => this.look().catch(() => {}), 2000);
+    this.connectedLooks = 0;
+    this.timer = setInterval(() => this.look().catch(() => {}), 1500);
   }
 
   async look() {
+    if (this.connection.connectionState === 'connected') this.connectedLooks += 1;
+    if (this.connectedLooks < 2) return;
     const now = readCounters(await this.connection.getStats(), performance.now());
     if (this.before) {
       const sample = difference(this.before, now, this.durations, this.expected());

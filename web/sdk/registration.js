@@ -99,7 +99,7 @@ export class Registration {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.give(generation, () => this.handlers.silent()), patience);
     this.phone.exchange(this.request(expires), {
-      final: (response) => this.give(generation, () => this.receive(response)),
+      final: (response, sent) => this.give(generation, () => this.receive(response, sent.headers.has('Authorization'))),
       timeout: () => {},
     }, () => this.next());
   }
@@ -114,8 +114,11 @@ export class Registration {
     action();
   }
 
-  /** @param {SipResponse} response */
-  receive(response) {
+  /**
+   * @param {SipResponse} response
+   * @param {boolean} hadCredentials in the request
+   */
+  receive(response, hadCredentials) {
     if (response.status < 300) {
       const granted = this.granted(response);
       this.isRegistered = true;
@@ -130,7 +133,9 @@ export class Registration {
       return;
     }
     this.isRegistered = false;
-    const refused = response.status === 401 || response.status === 407;
+    // Many servers, Parley among them, answer wrong credentials with a bare 403, so that phones do not ask again and again.
+    const refused = response.status === 401 || response.status === 407
+      || (response.status === 403 && hadCredentials && /^forbidden$|auth|password|credential/i.test(response.reason));
     const code = refused ? 'wrong-password'
       : response.status === 403 ? 'forbidden'
         : response.status === 404 ? 'not-found' : 'server-error';

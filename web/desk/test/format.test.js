@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { day, duration, initials, nameOf, numberOf, spaced } from '../format.js';
+import { serverEntry } from '../history.js';
 import { endedWords, strings } from '../strings.js';
 
 test('writes durations as a clock does', () => {
@@ -38,4 +39,15 @@ test('has words for every ending', () => {
     'media-lost', 'mic-refused', 'mic-missing', 'mic-busy', 'mic-insecure', 'not-connected', 'internal'];
   for (const cause of causes) assert(strings.ended[cause]?.title, cause);
   assert.equal(endedWords('unheard-of'), strings.ended.internal);
+});
+
+test('reads the history of the server', () => {
+  const call = { id: 'a', direction: 'incoming', party: '+4930', display: 'Bo', outcome: 'answered', startedAt: '2026-11-20T10:00:00Z',
+    answeredAt: '2026-11-20T10:00:05Z', duration: 61.5 };
+  const entry = serverEntry(call)[0];
+  assert.deepEqual([entry.kind, entry.user, entry.displayName, entry.duration], ['incoming', '+4930', 'Bo', 61_500]);
+  const kinds = [['incoming', 'missed'], ['incoming', 'answered-elsewhere'], ['incoming', 'rejected'], ['outgoing', 'busy'], ['outgoing', 'cancelled']]
+    .map(([direction, outcome]) => serverEntry({ ...call, direction, outcome, answeredAt: undefined })[0].kind);
+  assert.deepEqual(kinds, ['missed', 'elsewhere', 'rejected', 'failed', 'outgoing']);
+  assert.deepEqual([{}, null, { id: 1 }, { ...call, startedAt: 'soon' }].flatMap(serverEntry), []);
 });

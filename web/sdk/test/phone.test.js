@@ -102,6 +102,19 @@ test('a wrong password is tried once and not again', timed(async () => {
   assert.deepEqual(socket().summary, []);
 }));
 
+test('a bare 403 to credentials is a wrong password, one with a reason of its own is not', timed(async () => {
+  for (const [reason, cause] of [['Forbidden', 'wrong-password'], ['Too Many Contacts', 'forbidden']]) {
+    const { phone, socket } = makePhone();
+    phone.start();
+    await settle();
+    socket().deliver(challenge(socket().request('REGISTER')));
+    const refusal = SipResponse.to(socket().request('REGISTER'), 403, 's');
+    refusal.reason = reason;
+    socket().deliver(refusal);
+    assert.equal(phone.status.error?.code, cause);
+  }
+}));
+
 test('a stale nonce is no wrong password', timed(async () => {
   const { phone, socket } = makePhone();
   phone.start();
