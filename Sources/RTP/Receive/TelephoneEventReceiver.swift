@@ -22,6 +22,11 @@ package struct TelephoneEventReceiver: Hashable, Sendable {
   package struct Outcome: Hashable, Sendable {
     package var began: Event?
     package var ended: Event?
+
+    package init(began: Event? = nil, ended: Event? = nil) {
+      self.began = began
+      self.ended = ended
+    }
   }
 
   /// Without a packet for that long an event is over: its end was lost (RFC 4733 §2.5.2.2 leaves the time to us).

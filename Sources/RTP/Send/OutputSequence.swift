@@ -14,6 +14,13 @@ package struct OutputSequence: Sendable {
     package var timestamp: UInt32
     /// A talkspurt or another source begins (RFC 3551 §4.1).
     package var marker: Bool
+
+    package init(ssrc: SSRC, sequence: UInt16, timestamp: UInt32, marker: Bool) {
+      self.ssrc = ssrc
+      self.sequence = sequence
+      self.timestamp = timestamp
+      self.marker = marker
+    }
   }
 
   /// The largest gap of a source that goes through as loss; a larger one is closed.
@@ -33,6 +40,8 @@ package struct OutputSequence: Sendable {
   /// Where a generated packet would go on without a break.
   private var nextTimestamp: UInt32
   private var skipped = false
+  /// Distance of the relayed source's packets in timestamp units: the length of its newest packet, probably.
+  private var spacing: Int64
   /// Bit i: `highestSequence - i` was given out.
   private var window: UInt64 = 0
   private var relay: Relay?
@@ -64,12 +73,14 @@ package struct OutputSequence: Sendable {
     highestSequence = Int64(firstSequence) - 1
     highestTimestamp = firstTimestamp
     nextTimestamp = firstTimestamp
+    spacing = Int64(self.clockRate) / 50
   }
 
   /// Another codec took over. The next packet starts a new run at the new rate (RFC 7160 §4.1).
   package mutating func setClockRate(_ rate: Int) {
     guard rate > 0, rate != clockRate else { return }
     clockRate = rate
+    spacing = Int64(rate) / 50
     relay = nil
     skipped = true
   }
@@ -202,13 +213,12 @@ package struct OutputSequence: Sendable {
   private mutating func advance(to ours: Int64, timestamp: UInt32, marker: Bool, now: Instant) -> Stamp {
     let step = ours - highestSequence
     window = step >= 64 ? 1 : window << UInt64(step) | 1
-    // The packet's length is the distance to the next one; until then 20 ms.
-    let spacing = Int64(Int32(bitPattern: timestamp &- highestTimestamp))
-    let duration = spacing > 0 && spacing <= Int64(clockRate) / 8 && step == 1 ? spacing : Int64(clockRate) / 50
+    let distance = Int64(Int32(bitPattern: timestamp &- highestTimestamp))
+    if step == 1, !marker, (1...Int64(clockRate) / 8).contains(distance) { spacing = distance }
     highestSequence = ours
     highestTimestamp = timestamp
     highestAt = now
-    nextTimestamp = timestamp &+ UInt32(truncatingIfNeeded: duration)
+    nextTimestamp = timestamp &+ UInt32(truncatingIfNeeded: spacing)
     skipped = true
     count &+= 1
     return Stamp(ssrc: ssrc, sequence: UInt16(truncatingIfNeeded: ours), timestamp: timestamp, marker: marker)
