@@ -30,7 +30,8 @@ def test_the_agent_holds_and_resumes_three_times(server, known, agent, baresip):
     assert record["outcome"] == "answered"
 
 
-def test_the_trunk_holds_and_resumes_three_times(server, known, agent, baresip):
+def test_baresip_holds_and_resumes_three_times(server, known, agent, baresip):
+    """Its own recording ends with its first hold, so the other direction is the next test's."""
     alice = agent("1001", ALICE)
     alice.call("9115552002")
     baresip.wait("CALL_ESTABLISHED")
@@ -41,8 +42,27 @@ def test_the_trunk_holds_and_resumes_three_times(server, known, agent, baresip):
         assert not held.is_tone(CARRIER), f"turn {turn}: {held}"
         baresip.resume()
         hears(alice.listen(2).last(1), CARRIER, ALICE)
-        hears(baresip.listen(1.5).last(1), ALICE, CARRIER)
     alice.hang_up()
+
+
+def test_the_trunk_holds_and_resumes_three_times(server, known, agent, trunk, party):
+    alice, voice = agent("1001", ALICE), party(CARRIER)
+    alice.call("9215552002", until=None)
+    dialog = Dialog(trunk, trunk.request("INVITE"))
+    dialog.accept(sdp(RAW, voice.port))
+    voice.start(dialog.media.address, dialog.media.port)
+    hears(alice.listen(2).last(1), CARRIER)
+    for turn in range(3):
+        held = dialog.request("INVITE", sdp(RAW, voice.port, direction="sendonly", version=2 + 2 * turn))
+        assert Media(held.body).direction in ("recvonly", "inactive"), f"turn {turn}"
+        voice.pause()
+        assert not alice.listen(2).last(1).is_tone(CARRIER), f"turn {turn}"
+        open_again = dialog.request("INVITE", sdp(RAW, voice.port, version=3 + 2 * turn))
+        assert Media(open_again.body).direction == "sendrecv", f"turn {turn}"
+        voice.sending = True
+        hears(alice.listen(2).last(1), CARRIER, ALICE)
+        hears(voice.listen(1.5).last(1), ALICE, CARRIER)
+    dialog.bye()
 
 
 def test_a_browser_held_by_a_browser_hears_music(server, known, agent):

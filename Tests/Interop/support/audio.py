@@ -153,26 +153,29 @@ class Heard:
         return Heard(self.samples[-int(seconds * self.rate) :], self.rate, self.who)
 
     def digits(self):
-        """DTMF digits that sound in it, by 20 ms windows: a row and a column 8 dB above the others, each key once."""
-        window, keys, found, quiet = self.rate // 50, [], "", 2
-        for start in range(0, len(self.samples) - window, window):
+        """DTMF digits that sound in it, each once: windows of 20 ms every 10 ms, two in a row that agree."""
+        window, hop, keys = self.rate // 50, self.rate // 100, []
+        for start in range(0, len(self.samples) - window, hop):
             piece = self.samples[start : start + window]
+            whole = level(piece)
+            if whole < -40:
+                keys.append(None)
+                continue
             rows = sorted(((tone_level(piece, self.rate, f), i) for i, f in enumerate(DTMF_ROWS)), reverse=True)
             columns = sorted(((tone_level(piece, self.rate, f), i) for i, f in enumerate(DTMF_COLUMNS)), reverse=True)
-            clear = min(rows[0][0], columns[0][0]) > -40
-            clear = clear and rows[0][0] - rows[1][0] > 6 and columns[0][0] - columns[1][0] > 6
+            clear = rows[0][0] - rows[1][0] > 6 and columns[0][0] - columns[1][0] > 6
             clear = clear and abs(rows[0][0] - columns[0][0]) < 9
+            # The pair is nearly all that sounds: a party's tone beside it is no digit.
+            clear = clear and 10 * math.log10(10 ** (rows[0][0] / 10) + 10 ** (columns[0][0] / 10)) > whole - 3
             keys.append(DTMF_KEYS[rows[0][1]][columns[0][1]] if clear else None)
-        last = None
-        for key in keys:
-            if key is None:
-                quiet += 1
-                if quiet >= 2:
-                    last = None
-            else:
-                if key != last:
-                    found += key
+        found, last, quiet = "", None, 0
+        for before, key in zip(keys, keys[1:]):
+            if key is not None and key == before:
+                found += key if key != last else ""
                 last, quiet = key, 0
+            else:
+                quiet += 1
+                last = None if quiet >= 3 else last
         return found
 
     def __str__(self):

@@ -159,21 +159,23 @@ class Baresip:
             self.command("sndcode", digit)
             time.sleep(0.3)
 
-    # Ears: the recording grows as the call goes on.
+    # Ears: recordings grow as the call goes on; after a hold baresip begins a new file.
 
-    def _recording(self):
-        files = sorted(self.directory.glob("dump-*-dec.wav"), key=lambda path: path.stat().st_mtime)
-        return audio.read_wav(files[-1]) if files else ([], self.rate)
+    def _files(self):
+        return sorted(self.directory.glob("dump-*-dec.wav"), key=lambda path: path.stat().st_ctime)
 
-    def listen(self, seconds, timeout=None):
+    def listen(self, seconds, timeout=5):
         """What is heard during the next seconds."""
-        start = len(self._recording()[0])
-        deadline = time.monotonic() + seconds + (timeout or 5)
+        before = {path: len(audio.read_wav(path)[0]) for path in self._files()}
+        deadline = time.monotonic() + seconds + timeout
         while True:
-            samples, rate = self._recording()
-            if len(samples) - start >= seconds * rate or time.monotonic() > deadline:
-                return audio.Heard(samples[start:], rate, self.name)
-            time.sleep(0.05)
+            samples, rate = [], self.rate
+            for path in self._files():
+                found, rate = audio.read_wav(path)
+                samples += found[before.get(path, 0) :]
+            if len(samples) >= seconds * rate or time.monotonic() > deadline:
+                return audio.Heard(samples, rate, self.name)
+            time.sleep(0.1)
 
     def close(self):
         if self.process.poll() is None:
