@@ -35,6 +35,7 @@ final class AudioReceiver {
   /// From the fastest packet's arrival to its playing, in milliseconds; nil until something was decoded.
   private var delay: Double?
   private var pullsSinceScaling = 0
+  private var lastPull: Instant?
 
   /// Samples given out, and those of them that were made up for lost packets.
   private(set) var samplesPulled = 0
@@ -138,6 +139,9 @@ final class AudioReceiver {
 
   /// Fills a frame. False while nothing has arrived yet: then the frame is silent.
   func pull(_ frame: Samples, now: Instant) -> Bool {
+    // Nobody listened for a while, as during a hold: what was said then is not played after it.
+    if let lastPull, now - lastPull > .milliseconds(250) { restart() }
+    lastPull = now
     if case .waiting(let until) = state, now >= until, let first = queue.first {
       state = .playing
       expectedSequence = first.sequence

@@ -92,6 +92,44 @@ import TestSupport
     #expect(b.leg.counters.packetsReceived > 900 && b.leg.counters.octetsSent > 100_000)
   }
 
+  @Test func lossThatTheFarEndReportsTurnsItsCopiesOnAndOff() throws {
+    let a = try Peer(.pcmu, id: 1)
+    let b = try Peer(.opus, id: 2, fec: true) { $0.opus.useInbandFEC = true }
+    a.voice = Sound.vowel(rate: a.rate, gaps: true)
+    let call = try Call(a, b)
+    func report(_ fractionLost: UInt8) {
+      let block = ReportBlock(
+        source: SSRC(2), fractionLost: fractionLost, cumulativeLost: 0, extendedHighestSequence: 0, jitter: 0,
+        lastSenderReport: 0, delaySinceLastSenderReport: 0)
+      RTCPPacket.compound([.receiverReport(sender: b.ssrc, blocks: [block])]).withUnsafeBytes {
+        b.leg.receive(rtcp: $0, now: call.now)
+      }
+    }
+    call.run(.seconds(1))
+    let encoder = try #require(b.leg.encoder)
+    #expect(encoder.expectedLoss == 0)
+    report(26)
+    #expect(encoder.expectedLoss == 10)
+    try b.leg.configure(try #require(b.leg.negotiated), now: call.now)
+    #expect(encoder.expectedLoss == 10)
+    // The copies are there: the frame before the last packet can be had from the last packet alone.
+    call.run(.seconds(2))
+    let decoder = try OpusDecoder(sampleRate: 8_000)
+    var frame = [Int16](repeating: 0, count: 160)
+    var loudest = 0.0
+    for arrival in b.heard.suffix(50) {
+      // A fresh state each time: nothing but the copy can make a sound.
+      decoder.reset()
+      _ = try arrival.payload.withUnsafeBytes { payload in
+        try frame.withUnsafeMutableBufferPointer { try decoder.recover(from: payload, into: $0) }
+      }
+      loudest = max(loudest, Sound.rms(frame))
+    }
+    #expect(loudest > 300, "\(loudest)")
+    for _ in 0..<12 { report(0) }
+    #expect(encoder.expectedLoss == 0)
+  }
+
   @Test func closingSaysGoodbyeAndNothingAfter() throws {
     let a = try Peer(.opus, id: 1)
     let b = try Peer(.pcmu, id: 2)

@@ -21,8 +21,8 @@ final class Peer: PacketTransport {
   let leg: MediaLeg
   let codec: AudioCodec
   let payloadType: PayloadType
-  /// What it says: sample `n` at `rate`.
-  var voice: (Int) -> Int16 = { _ in 0 }
+  /// What it says: sample `n` at `rate`; nil is silence.
+  var voice: ((Int) -> Int16)?
   var isTalking = true
   var uplink: VirtualLink<[UInt8]>
   var downlink: VirtualLink<[UInt8]>
@@ -41,6 +41,8 @@ final class Peer: PacketTransport {
   private(set) var said: [[UInt8]] = []
   private var sentFrames = 0
   private var sampleIndex = 0
+  private var frame: [Int16]
+  private var frameIsSilent = true
   private let start: Instant
   private let encoder: FrameEncoder
   private var eventReceiver = TelephoneEventReceiver(clockRate: 8_000)
@@ -62,6 +64,7 @@ final class Peer: PacketTransport {
     timestamp = 4_294_900_000
     start = now
     rate = min(16_000, codec.nativeSampleRate)
+    frame = [Int16](repeating: 0, count: rate / 50)
     var parameters = OpusParameters()
     parameters.useInbandFEC = fec
     encoder = try FrameEncoder(codec, sampleRate: rate, parameters: parameters)
@@ -110,7 +113,12 @@ final class Peer: PacketTransport {
   }
 
   private func talk(_ now: Instant) {
-    var frame = (0..<(rate / 50)).map { voice(sampleIndex + $0) }
+    if let voice {
+      for i in 0..<frame.count { frame[i] = voice(sampleIndex + i) }
+    } else if !frameIsSilent {
+      for i in 0..<frame.count { frame[i] = 0 }
+    }
+    frameIsSilent = voice == nil
     sampleIndex += frame.count
     if isTalking {
       var payload = [UInt8](repeating: 0, count: 1_276)
@@ -208,19 +216,24 @@ final class Call {
 }
 
 enum Sound {
+  /// A whole number of hertz, so that a second repeats: the tests run for minutes.
   static func sine(_ frequency: Double, rate: Int, peak: Double = 8_000) -> (Int) -> Int16 {
-    { Int16(peak * sin(2 * Double.pi * frequency * Double($0) / Double(rate))) }
+    repeating((0..<rate).map { Int16(peak * sin(2 * Double.pi * frequency * Double($0) / Double(rate))) })
   }
 
-  /// A hum of 120 Hz with harmonics and a slow beat: like a long vowel.
-  static func vowel(rate: Int) -> (Int) -> Int16 {
-    { n in
-      let t = Double(n) / Double(rate)
-      var sum = 0.0
-      for k in 1...10 { sum += sin(2 * Double.pi * 120 * Double(k) * t + Double(k * k)) / Double(k) }
-      return Int16(3_000 * sum * (0.7 + 0.3 * sin(2 * Double.pi * 3 * t)))
-    }
+  /// A hum of 120 Hz with harmonics and a slow beat: like a long vowel. With `gaps` it comes in syllables.
+  static func vowel(rate: Int, gaps: Bool = false) -> (Int) -> Int16 {
+    repeating(
+      (0..<rate).map { n in
+        let t = Double(n) / Double(rate)
+        var sum = 0.0
+        for k in 1...10 { sum += sin(2 * Double.pi * 120 * Double(k) * t + Double(k * k)) / Double(k) }
+        let beat = sin(2 * Double.pi * 3 * t)
+        return Int16(3_000 * sum * (gaps ? max(0, beat) : 0.7 + 0.3 * beat))
+      })
   }
+
+  private static func repeating(_ second: [Int16]) -> (Int) -> Int16 { { second[$0 % second.count] } }
 
   /// Power of one frequency relative to the whole, 0…1 (Goertzel).
   static func share(of frequency: Double, in samples: some Collection<Int16>, rate: Int) -> Double {
