@@ -145,11 +145,6 @@ export class Desk {
     await this.phone?.stop();
     this.account = account;
     this.login.setBusy(true);
-    const isDefault = account.server === this.defaultServer;
-    this.settings.user = account.user;
-    this.settings.server = isDefault ? '' : account.server;
-    this.settings.domain = account.domain === this.config.domain ? '' : account.domain;
-    saveSettings(this.settings);
     const { user, password, server, domain, displayName } = account;
     const phone = new Phone({
       server, user, password, domain, displayName, iceServers: this.config.iceServers, dtmf: this.settings.dtmf,
@@ -163,7 +158,7 @@ export class Desk {
     phone.on('call', (call) => { if (phone === this.phone) this.receive(call); });
     phone.on('warning', ({ text, error }) => console.warn(text, error));
     await phone.start();
-    if (!isDefault) return;
+    if (server !== this.defaultServer) return; // the password is for that server only
     fetchCalls(user, password).then((entries) => {
       if (phone !== this.phone || !this.history) return;
       this.history.merge(entries);
@@ -210,6 +205,11 @@ export class Desk {
 
   /** @param {Account} account */
   enterDesk(account) {
+    // What worked is remembered; a mistyped server is not.
+    this.settings.user = account.user;
+    this.settings.server = account.server === this.defaultServer ? '' : account.server;
+    this.settings.domain = account.domain === this.config.domain ? '' : account.domain;
+    saveSettings(this.settings);
     this.login.setBusy(false);
     this.login.password.value = '';
     setText(this.shell.who, account.displayName ? `${account.displayName} · ${account.user}` : account.user);

@@ -64,7 +64,7 @@ export class LoginView {
         h('p', {}, text.demo),
         h('div', { class: 'demo-buttons' }, ...demo.map((account) => h('button', {
           type: 'button', class: 'secondary', testid: `demo-${account.user}`,
-          onclick: () => this.enter({ ...account, displayName: account.display }),
+          onclick: () => this.enterDemo(config, account),
         }, text.demoAs(account.display || account.user, account.user))))));
     this.element = h('main', { class: 'login', testid: 'login' },
       h('div', { class: 'login-pitch', 'aria-hidden': 'true' },
@@ -127,6 +127,17 @@ export class LoginView {
     this.complain(title, text, credentials ? this.password : undefined);
     if (credentials) this.password.select();
     if (code === 'server-unreachable' || code === 'not-found') this.advanced.open = true;
+  }
+
+  /**
+   * The demo accounts are those of the server that this page came from.
+   * @param {ServerConfig} config
+   * @param {{user: string, password: string, display: string}} account
+   */
+  enterDemo(config, { user, password, display }) {
+    this.server.value = this.defaultServer;
+    this.domain.value = config.domain;
+    this.enter({ user, password, displayName: display });
   }
 
   /** @param {boolean} busy */

@@ -49,6 +49,8 @@ export class StageView {
     this.actions = actions;
     /** @type {Call | null} */
     this.call = null;
+    /** @type {Map<Call, HTMLElement>} */
+    this.rows = new Map();
     this.sentDigits = '';
     this.receivedDigits = '';
     const text = strings.call;
@@ -211,13 +213,32 @@ export class StageView {
     }
   }
 
-  /** @param {Call[]} others */
+  /**
+   * Rows stay the same elements while their call lasts: a button that is replaced between press and release gets no click.
+   * @param {Call[]} others
+   */
   showOthers(others) {
     this.others.hidden = others.length === 0;
-    this.others.replaceChildren(...others.map((call) => h('li', { class: 'other', testid: 'other-call', 'data-state': call.state },
-      h('span', { class: 'other-name' }, nameOf(call.remote)),
-      h('span', { class: 'other-state' }, stateWords(call)),
-      h('button', { type: 'button', class: 'secondary small', testid: 'other-focus', onclick: () => this.actions.focus(call) }, strings.call.swap))));
+    for (const [call, row] of this.rows) {
+      if (others.includes(call)) continue;
+      row.remove();
+      this.rows.delete(call);
+    }
+    for (const call of others) {
+      const row = this.rows.get(call) ?? this.addRow(call);
+      row.dataset.state = call.state;
+      setText(row.children[1], stateWords(call));
+    }
+  }
+
+  /** @param {Call} call */
+  addRow(call) {
+    const row = h('li', { class: 'other', testid: 'other-call' },
+      h('span', { class: 'other-name' }, nameOf(call.remote)), h('span', { class: 'other-state' }),
+      h('button', { type: 'button', class: 'secondary small', testid: 'other-focus', onclick: () => this.actions.focus(call) }, strings.call.swap));
+    this.rows.set(call, row);
+    this.others.append(row);
+    return row;
   }
 
   /** The clock, twice a second. */
