@@ -52,7 +52,7 @@ package struct RTCPReporter: Sendable {
     self.ssrc = ssrc
     self.cname = cname
     self.interval = interval
-    sendClockRate = max(clockRate, 1)
+    sendClockRate = ClockRate.clamp(clockRate)
     statistics = ReceiveStatistics(clockRate: clockRate)
     random = SeededRandom(seed: seed)
     nextDeadline = now
@@ -66,7 +66,7 @@ package struct RTCPReporter: Sendable {
 
   /// Another codec took over, in either direction; nil leaves a direction alone.
   package mutating func setClockRate(sending: Int? = nil, receiving: Int? = nil) {
-    if let sending, sending > 0 { sendClockRate = sending }
+    if let sending, ClockRate.bounds.contains(sending) { sendClockRate = sending }
     if let receiving { statistics.setClockRate(receiving) }
   }
 

@@ -130,7 +130,7 @@ package struct JitterBuffer: ~Copyable {
   ///   - clockRate: Of the timestamps, in hertz.
   ///   - packetDuration: In timestamp units, until packets show theirs.
   package init(clockRate: Int, packetDuration: UInt32, configuration: Configuration = Configuration()) {
-    self.clockRate = max(clockRate, 1)
+    self.clockRate = ClockRate.clamp(clockRate)
     self.packetDuration = max(packetDuration, 1)
     self.configuration = configuration
     let minimum = max(configuration.minimumDelay.nanoseconds, 0)
@@ -178,7 +178,7 @@ package struct JitterBuffer: ~Copyable {
 
   /// Another codec's clock counts from the next packet on.
   package mutating func setClockRate(_ rate: Int, packetDuration: UInt32) {
-    guard rate > 0 else { return }
+    guard ClockRate.bounds.contains(rate) else { return }
     self.packetDuration = max(packetDuration, 1)
     if rate != clockRate {
       clockRate = rate

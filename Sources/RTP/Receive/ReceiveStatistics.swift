@@ -39,11 +39,11 @@ package struct ReceiveStatistics: Hashable, Sendable {
   /// In 1/16 timestamp units, as §A.8 keeps it.
   private var scaledJitter: Int64 = 0
 
-  package init(clockRate: Int) { self.clockRate = max(clockRate, 1) }
+  package init(clockRate: Int) { self.clockRate = ClockRate.clamp(clockRate) }
 
   /// Another codec took over: the jitter in hand is converted and the next packet starts a new comparison.
   package mutating func setClockRate(_ rate: Int) {
-    guard rate != clockRate, rate > 0 else { return }
+    guard rate != clockRate, ClockRate.bounds.contains(rate) else { return }
     scaledJitter = scaledJitter &* Int64(rate) / Int64(clockRate)
     clockRate = rate
     transit = nil

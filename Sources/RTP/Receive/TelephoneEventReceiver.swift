@@ -49,7 +49,7 @@ package struct TelephoneEventReceiver: Hashable, Sendable {
     var lastPacket: Instant
   }
 
-  package init(clockRate: Int) { self.clockRate = max(clockRate, 1) }
+  package init(clockRate: Int) { self.clockRate = ClockRate.clamp(clockRate) }
 
   package static func == (a: Self, b: Self) -> Bool {
     a.clockRate == b.clockRate && a.current == b.current && a.recentCount == b.recentCount

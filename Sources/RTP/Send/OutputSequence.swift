@@ -69,7 +69,7 @@ package struct OutputSequence: Sendable {
   ///   - firstTimestamp: Random.
   package init(ssrc: SSRC, firstSequence: UInt16, firstTimestamp: UInt32, clockRate: Int) {
     self.ssrc = ssrc
-    self.clockRate = max(clockRate, 1)
+    self.clockRate = ClockRate.clamp(clockRate)
     highestSequence = Int64(firstSequence) - 1
     highestTimestamp = firstTimestamp
     nextTimestamp = firstTimestamp
@@ -78,7 +78,7 @@ package struct OutputSequence: Sendable {
 
   /// Another codec took over. The next packet starts a new run at the new rate (RFC 7160 §4.1).
   package mutating func setClockRate(_ rate: Int) {
-    guard rate > 0, rate != clockRate else { return }
+    guard ClockRate.bounds.contains(rate), rate != clockRate else { return }
     clockRate = rate
     spacing = Int64(rate) / 50
     relay = nil

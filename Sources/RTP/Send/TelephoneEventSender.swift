@@ -49,13 +49,13 @@ package struct TelephoneEventSender: Sendable {
   ///   - packetTime: Distance of the ticks.
   ///   - gap: Silence between two keys; ITU-T Q.24 wants 40 ms or more.
   package init(clockRate: Int, packetTime: Duration = .milliseconds(20), gap: Duration = .milliseconds(80)) {
-    self.clockRate = max(clockRate, 1)
+    self.clockRate = ClockRate.clamp(clockRate)
     self.packetTime = max(packetTime, .milliseconds(1))
     self.gap = gap
   }
 
   /// Another clock for the keys that have not begun.
-  package mutating func setClockRate(_ rate: Int) { if rate > 0, running == nil { clockRate = rate } }
+  package mutating func setClockRate(_ rate: Int) { if ClockRate.bounds.contains(rate), running == nil { clockRate = rate } }
 
   /// Queues an event; false when too many wait. A key sounds for 40 ms to 6 s.
   @discardableResult

@@ -1,0 +1,33 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Fuzz targets for every parser of network bytes; built and run by ./run (libFuzzer and AddressSanitizer).
+// The modules are the project's own, by symbolic link, so that they are compiled with coverage instrumentation.
+
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func fuzz(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(name: name, dependencies: dependencies + ["Core"], swiftSettings: settings)
+}
+
+let package = Package(
+  name: "fuzz",
+  targets: [
+    .target(name: "Core", swiftSettings: settings, linkerSettings: [.linkedLibrary("m")]),
+    module("SDP", ["Core"]),
+    module("RTP", ["Core"]),
+    fuzz("FuzzSDP", ["SDP"]),
+    fuzz("FuzzRTP", ["RTP"]),
+    fuzz("FuzzRTCP", ["RTP"]),
+  ]
+)
