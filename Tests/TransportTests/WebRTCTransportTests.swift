@@ -221,6 +221,20 @@ extension LiveTests {
       await pair.finish()
     }
 
+    @Test func noticesAPeerThatVanishes() async throws {
+      let pair = try Pair()
+      try await pair.connect()
+      #expect(await pair.a.waitConnected(0))
+      #expect(await pair.b.waitConnected(0))
+      // Without a word: neither close_notify nor answers to consent checks (RFC 7675 gives it 30 s).
+      await pair.b.on { $0.transports[0].ice.close() }
+      #expect(await pair.a.wait(.seconds(40)) { $0.events[0].contains(.consentLost) })
+      #expect(await pair.a.selectedPair(0) == nil)
+      await pair.a.send(0, rtp: [Sample.rtp(sequence: 1)])
+      #expect(await pair.a.statistics(0).packetsNotSent == 1)
+      await pair.finish()
+    }
+
     @Test func countsReplayedAndDamagedMediaAndDeliversNone() async throws {
       let pair = try Pair()
       try await pair.connect()

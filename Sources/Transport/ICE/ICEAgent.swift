@@ -213,6 +213,15 @@ final class ICEAgent {
     return max(0, Int(taken))
   }
 
+  /// Once a pair works, libnice's check timer would tick on for five seconds at 50 hertz; while connecting these are the
+  /// grace before it gives up.
+  func setSettled(_ settled: Bool) {
+    guard !closed else { return }
+    cnice_set_uint(UnsafeMutableRawPointer(agent), "idle-timeout", settled ? 50 : 5000)
+    context.isUrgent = !settled
+    context.resume()
+  }
+
   func setControlling(_ controlling: Bool) {
     if !closed { cnice_set_bool(UnsafeMutableRawPointer(agent), "controlling-mode", controlling ? 1 : 0) }
   }

@@ -9,11 +9,18 @@ internal import Core
 final class ICEContext: ReadyHandler {
   let pointer: OpaquePointer
   private unowned let worker: MediaWorker
-  private var watches: [(descriptor: Int32, id: UInt64)] = []
+  private var watches: [Watch] = []
+  private var wasUrgent = true
   private var timer: WorkerTimer?
   private var deadline: Instant?
   private var polled: [GPollFD]
   private var isClosed = false
+
+  private struct Watch {
+    var descriptor: Int32
+    var events: UInt32
+    var id: UInt64
+  }
 
   /// Connecting agents are heard at once; connected ones with the media.
   var isUrgent = true {
@@ -41,16 +48,27 @@ final class ICEContext: ReadyHandler {
     return false
   }
 
+  /// One iteration of the context, by hand: `g_main_context_iteration` would ask everything a second time afterwards.
   private func run() {
-    guard !isClosed else { return }
-    var rounds = 0
-    while rounds < 8, g_main_context_iteration(pointer, 0) != 0 { rounds += 1 }
+    guard !isClosed, g_main_context_acquire(pointer) != 0 else { return }
+    let waits = prepare()
+    _ = g_poll(&polled, guint(waits.count), 0)
+    if g_main_context_check(pointer, .max, &polled, gint(waits.count)) != 0 { g_main_context_dispatch(pointer) }
+    g_main_context_release(pointer)
     resume()
   }
 
   /// Takes over what the context waits for.
   func resume() {
     guard !isClosed, g_main_context_acquire(pointer) != 0 else { return }
+    let waits = prepare()
+    g_main_context_release(pointer)
+    follow(polled.prefix(waits.count))
+    arm(waits.milliseconds)
+  }
+
+  /// Fills `polled`. The time is -1 for ever.
+  private func prepare() -> (count: Int, milliseconds: gint) {
     var priority: gint = 0
     var milliseconds: gint = -1
     let isReady = g_main_context_prepare(pointer, &priority) != 0
@@ -60,30 +78,30 @@ final class ICEContext: ReadyHandler {
       polled = [GPollFD](repeating: GPollFD(), count: Int(count))
       count = g_main_context_query(pointer, .max, &milliseconds, &polled, gint(polled.count))
     }
-    g_main_context_release(pointer)
-    follow(polled.prefix(Int(count)))
-    arm(isReady ? 0 : milliseconds)
+    return (Int(count), isReady ? 0 : milliseconds)
   }
 
   private func follow(_ wanted: ArraySlice<GPollFD>) {
-    var kept: [(descriptor: Int32, id: UInt64)] = []
-    for watch in watches {
-      if wanted.contains(where: { $0.fd == watch.descriptor }) {
-        kept.append(watch)
-      } else {
-        worker.poll.remove(watch.id)
-      }
+    // While connecting, libnice may close a descriptor and open another of the same number; then each is looked at.
+    if !isUrgent, !wasUrgent, wanted.count == watches.count,
+      zip(wanted, watches).allSatisfy({ $0.fd == $1.descriptor && UInt32($0.events) == $1.events })
+    {
+      return
     }
-    watches = kept
+    wasUrgent = isUrgent
+    var kept: [Watch] = []
     for poll in wanted {
       // GLib's event bits are poll(2)'s, and epoll's are the same.
-      let events = wanted.reduce(into: UInt32(0)) { if $1.fd == poll.fd { $0 |= UInt32($1.events) } }
+      let events = UInt32(poll.events)
       if let watch = watches.first(where: { $0.descriptor == poll.fd }) {
         worker.poll.update(watch.id, events: events, isUrgent: isUrgent)
+        kept.append(Watch(descriptor: poll.fd, events: events, id: watch.id))
       } else if let id = try? worker.poll.add(poll.fd, events: events, isUrgent: isUrgent, handler: self) {
-        watches.append((poll.fd, id))
+        kept.append(Watch(descriptor: poll.fd, events: events, id: id))
       }
     }
+    for watch in watches where !kept.contains(where: { $0.id == watch.id }) { worker.poll.remove(watch.id) }
+    watches = kept
   }
 
   private func arm(_ milliseconds: gint) {

@@ -75,8 +75,8 @@ final class SRTPCipher {
       return length + tagLength
     }
     // SSRC · 2^64 xor index · 2^16, RFC 3711 §4.1.1.
-    guard count(packet, from: header, to: length, UInt64(ssrc), (UInt64(rollOverCounter) << 16 | UInt64(sequence)) << 16)
-    else { return nil }
+    let index = UInt64(rollOverCounter) << 16 | UInt64(sequence)
+    guard count(packet, from: header, to: length, UInt64(ssrc), index << 16) else { return nil }
     // The authenticated portion is the packet and the roll-over counter behind it (RFC 3711 §4.2).
     var counter = rollOverCounter.bigEndian
     return authenticate(packet, length, &counter) ? length + tagLength : nil
@@ -117,7 +117,9 @@ final class SRTPCipher {
     }
     let bytes = packet.assumingMemoryBound(to: UInt8.self)
     var written: Int32 = 0
-    guard isSet == 1, EVP_EncryptUpdate(cipher, nil, &written, bytes, Int32(associatedLength)) == 1 else { return false }
+    guard isSet == 1, EVP_EncryptUpdate(cipher, nil, &written, bytes, Int32(associatedLength)) == 1 else {
+      return false
+    }
     if var trailer {
       let isTaken = withUnsafeBytes(of: &trailer) {
         EVP_EncryptUpdate(cipher, nil, &written, $0.bindMemory(to: UInt8.self).baseAddress, 4)
@@ -145,7 +147,9 @@ final class SRTPCipher {
 
   /// HMAC-SHA1 over `length` bytes and the trailer; its first ten bytes go behind `length`.
   @inline(__always)
-  private func authenticate(_ packet: UnsafeMutableRawPointer, _ length: Int, _ trailer: UnsafePointer<UInt32>?) -> Bool {
+  private func authenticate(
+    _ packet: UnsafeMutableRawPointer, _ length: Int, _ trailer: UnsafePointer<UInt32>?
+  ) -> Bool {
     var digest: (UInt64, UInt64, UInt64) = (0, 0, 0)
     var written = 0
     guard EVP_MAC_init(mac, nil, 0, nil) == 1,

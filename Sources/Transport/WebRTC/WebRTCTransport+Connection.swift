@@ -22,7 +22,10 @@ extension WebRTCTransport {
       iceWorkedOnce = true
       iceTimer = nil
       pairSelected()
-      worker.atEndOfTurn { [weak self] in self?.startDTLSIfReady() }
+      worker.atEndOfTurn { [weak self] in
+        self?.startDTLSIfReady()
+        if case .verified = self?.keys { self?.settle() }
+      }
     case .failed:
       let consent = iceWorks
       iceWorks = false
@@ -76,6 +79,12 @@ extension WebRTCTransport {
     worker.poll.remove(media.watch)
     sink.descriptor = -1
     self.media = nil
+  }
+
+  /// ICE and DTLS are done: from now on the agent only answers checks and asks for consent.
+  private func settle() {
+    guard !isClosed, iceWorks, !restartPending else { return }
+    ice.setSettled(true)
   }
 
   // MARK: DTLS
@@ -156,7 +165,7 @@ extension WebRTCTransport {
       keys = .verified(material.profile)
       emit(.connected(profile: material.profile))
       // Perhaps inside the context at this moment.
-      worker.atEndOfTurn { [weak self] in self?.ice.context.isUrgent = false }
+      worker.atEndOfTurn { [weak self] in self?.settle() }
     } catch {
       fail(error)
     }

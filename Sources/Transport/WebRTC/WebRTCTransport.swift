@@ -135,6 +135,7 @@ package final class WebRTCTransport: PacketTransport, DatagramConsumer {
   package func restartICE() -> (ufrag: String, password: String) {
     guard !isClosed else { return ("", "") }
     restartPending = true
+    ice.setSettled(false)
     ice.restart()
     return ice.localCredentials
   }
@@ -160,6 +161,7 @@ package final class WebRTCTransport: PacketTransport, DatagramConsumer {
     let known = remote
     let newCredentials = known.map { $0.ufrag != ufrag || $0.password != password } ?? true
     if newCredentials {
+      ice.setSettled(false)
       if known != nil, !restartPending { ice.restart() }
       restartPending = false
       if isLite { ice.setControlling(true) }
