@@ -1,5 +1,6 @@
 """Bad input while a call runs: every piece is refused or dropped, the server stays, and the call is not hurt."""
 
+import contextlib
 import os
 import random
 import socket
@@ -241,13 +242,14 @@ def test_oversized_http_is_refused(server, known, running_call):
 
 
 def test_paths_lead_nowhere_outside(server, known):
-    for path in ("/desk/../../../../etc/passwd", "/desk/%2e%2e/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc/passwd", "/desk/%00"):
+    for path in ("/desk/../../../../etc/passwd", "/desk/%2e%2e/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc/passwd", "/desk/%00", "/desk/%0d%0aX-Injected:%20yes"):
         with socket.create_connection(("127.0.0.1", server.http_port), timeout=5) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
             answer = b""
             while data := connection.recv(65536):
                 answer += data
-        assert b"root:" not in answer and answer.split(b" ")[1] in (b"400", b"403", b"404"), (path, answer[:200])
+        assert b"root:" not in answer and b"\nX-Injected" not in answer, (path, answer[:200])
+        assert answer.split(b" ")[1] in (b"400", b"403", b"404"), (path, answer[:200])
 
 
 @pytest.mark.parametrize(
@@ -302,8 +304,14 @@ def test_a_flood_from_one_source_does_not_stop_another(server, known, running_ca
             if number % 200 == 0:
                 time.sleep(0.002)
         probe = honest.make("OPTIONS", f"sip:{server.domain}")
-        honest.send(probe)
-        assert honest.response(probe, 5).status == 200
+        # The kernel's queue may have been full when it came: a client repeats (RFC 3261 §17.1.2.2).
+        for seconds in (0.5, 1, 2, 4):
+            honest.send(probe)
+            with contextlib.suppress(AssertionError):
+                assert honest.response(probe, seconds).status == 200
+                break
+        else:
+            raise AssertionError("an honest client was not answered beside a flood")
     finally:
         flood.close()
         honest.close()

@@ -166,7 +166,9 @@ def test_a_port_that_is_taken_is_said_plainly(server, known, tmp_path):
         [binary(), "serve", "--config", str(configuration)], capture_output=True, text=True, timeout=30, cwd=tmp_path
     )
     assert ended.returncode not in (0, -6, -11)
-    assert str(server.http_port) in ended.stdout + ended.stderr
+    said = ended.stdout + ended.stderr
+    taken = (server.http_port, server.https_port, server.sip_port, server.sips_port)
+    assert "in use" in said and any(str(port) in said for port in taken), said
 
 
 @pytest.mark.parametrize(

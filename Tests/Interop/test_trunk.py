@@ -122,17 +122,6 @@ def test_a_video_line_is_answered_with_port_0(server, known, trunk, party):
     dialog.bye()
 
 
-def test_glare_is_491(server, known, call_out, trunk):
-    alice, dialog, voice = call_out("9215556005")
-    alice.page.evaluate("void agent.current.hold()")
-    offer = trunk.request("INVITE", call_id=dialog.call_id)
-    mine = dialog.request("INVITE", sdp(RAW, voice.port, version=2))
-    assert mine.status == 491
-    trunk.reply(offer, 200, "OK", body=sdp(RAW, voice.port, direction="recvonly", version=2))
-    trunk.request("ACK", call_id=dialog.call_id)
-    dialog.bye()
-
-
 def test_rtp_from_another_source_is_not_let_in(server, known, call_out):
     """RTP bleed: whoever guesses the port neither hears the call nor is heard in it."""
     alice, dialog, voice = call_out("9215556006")
