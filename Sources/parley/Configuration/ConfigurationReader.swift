@@ -142,6 +142,9 @@ struct ConfigurationError: Error, Sendable, Equatable, CustomStringConvertible {
 enum Spelling {
   /// The candidate with the fewest edits, if they are few enough to be a slip.
   static func nearest(to text: String, among candidates: [String]) -> String? {
+    // The beginning of one word, such as auth.user.
+    let longer = candidates.filter { $0.hasPrefix(text) && text.count >= 3 }
+    if longer.count == 1 { return longer[0] }
     let best = candidates.map { ($0, distance(text, $0)) }.min { ($0.1, $0.0) < ($1.1, $1.0) }
     guard let best, best.1 <= max(1, min(3, text.count / 3)) else {
       // The right word in the wrong section, such as sip.listen.

@@ -213,7 +213,9 @@ extension Kind {
   /// list.
   func list(orNone none: String? = nil, atLeast: Int = 0) -> Kind<[Value]> {
     let inner = self
-    let expectation = (none.map { "\($0) or " } ?? "") + "\(expectation), or a list of such"
+    let expectation =
+      fields.isEmpty
+      ? (none.map { "\($0) or " } ?? "") + "\(expectation), or a list of such" : "a list, each entry \(expectation)"
     let least = max(atLeast, none == nil ? 0 : 1)
     var parseList: (@Sendable (String) -> [Value]?)?
     if let parse {

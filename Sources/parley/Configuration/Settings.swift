@@ -92,7 +92,7 @@ extension Configuration {
         + "the interface towards the peer. At most one IPv4 and one IPv6 address."),
     setting(
       "media.listen", \.media.listen, Kind<IPAddress>.ip.list(orNone: "auto"),
-      "Local addresses whose interfaces carry media. With auto, all but loopback; loopback alone where there is nothing else."),
+      "Local addresses that media sockets are bound to. With auto, those of every interface."),
     setting(
       "media.ports", \.media.ports, .ports, "UDP ports of RTP and ICE. A call uses up to four."),
     setting(
