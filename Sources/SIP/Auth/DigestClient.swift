@@ -69,7 +69,7 @@ package struct DigestClient: Sendable {
       let session = sessions[index]
       let digits = String(session.nonceCount, radix: 16)
       let nonceCount = String(repeating: "0", count: 8 - min(digits.utf8.count, 8)) + digits
-      let clientNonce = RandomToken.hex(bytes: 8, using: &random)
+      let clientNonce = withUnsafeBytes(of: random.next(), DigestHash.hexadecimal)
       let qop = Self.qop(of: session.challenge)
       let uri = request.uri.description
       let ha1 = DigestHash.ha1(

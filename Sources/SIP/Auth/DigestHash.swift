@@ -34,7 +34,7 @@ package enum DigestHash {
   package static func ha1(
     username: String, realm: String, password: String, algorithm: DigestAlgorithm
   ) -> String {
-    hash("\(username):\(realm):\(password)", algorithm)
+    hash(Array("\(username):\(realm):\(password)".utf8), algorithm)
   }
 
   /// The `response` of a request. Without `qop` that of RFC 2069.
@@ -42,38 +42,56 @@ package enum DigestHash {
     ha1: String, method: Method, uri: String, body: [UInt8], nonce: String, qop: DigestQOP?, nonceCount: String,
     clientNonce: String, algorithm: DigestAlgorithm
   ) -> String {
-    var a2 = "\(method.rawValue):\(uri)"
-    if qop == .authInt { a2 += ":" + hash(body, algorithm) }
-    let ha2 = hash(a2, algorithm)
-    guard let qop else { return hash("\(ha1):\(nonce):\(ha2)", algorithm) }
-    return hash("\(ha1):\(nonce):\(nonceCount):\(clientNonce):\(qop.rawValue):\(ha2)", algorithm)
+    var text: [UInt8] = []
+    text.reserveCapacity(256)
+    func append(_ field: String, _ separator: Bool = true) {
+      text.append(contentsOf: field.utf8)
+      if separator { text.append(UInt8(ascii: ":")) }
+    }
+    append(method.rawValue)
+    append(uri, false)
+    if qop == .authInt {
+      append("")
+      append(hash(body, algorithm), false)
+    }
+    let ha2 = hash(text, algorithm)
+    text.removeAll(keepingCapacity: true)
+    append(ha1)
+    append(nonce)
+    if let qop {
+      append(nonceCount)
+      append(clientNonce)
+      append(qop.rawValue)
+    }
+    append(ha2, false)
+    return hash(text, algorithm)
   }
-
-  static func hash(_ text: String, _ algorithm: DigestAlgorithm) -> String { hash(Array(text.utf8), algorithm) }
 
   static func hash(_ bytes: [UInt8], _ algorithm: DigestAlgorithm) -> String {
     switch algorithm {
     case .md5:
       var function = Insecure.MD5()
       bytes.withUnsafeBytes { function.update(bufferPointer: $0) }
-      return Hex.encode(function.finalize())
-    case .sha256: return Hex.encode(sha256(bytes))
+      return function.finalize().withUnsafeBytes(hexadecimal)
+    case .sha256:
+      var function = SHA256()
+      bytes.withUnsafeBytes { function.update(bufferPointer: $0) }
+      return function.finalize().withUnsafeBytes(hexadecimal)
     }
   }
 
-  static func sha256(_ bytes: [UInt8]) -> [UInt8] {
-    var function = SHA256()
-    bytes.withUnsafeBytes { function.update(bufferPointer: $0) }
-    return Array(function.finalize())
+  /// Two lower-case digits a byte.
+  static func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> String {
+    String(unsafeUninitializedCapacity: bytes.count * 2) { out in
+      for i in 0..<bytes.count {
+        out[2 * i] = digit(bytes[i] >> 4)
+        out[2 * i + 1] = digit(bytes[i] & 15)
+      }
+      return bytes.count * 2
+    }
   }
 
-  /// HMAC-SHA-256 (RFC 2104).
-  static func authenticationCode(_ message: [UInt8], key: [UInt8]) -> [UInt8] {
-    var block = key.count > 64 ? sha256(key) : key
-    block += [UInt8](repeating: 0, count: 64 - block.count)
-    let inner = sha256(block.map { $0 ^ 0x36 } + message)
-    return sha256(block.map { $0 ^ 0x5C } + inner)
-  }
+  @inline(__always) private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x61 + value - 10 }
 
   /// Equality in time that depends on the lengths only.
   static func isEqual(_ a: some Collection<UInt8>, _ b: some Collection<UInt8>) -> Bool {
@@ -81,5 +99,32 @@ package enum DigestHash {
     var difference: UInt8 = 0
     for (x, y) in zip(a, b) { difference |= x ^ y }
     return difference == 0
+  }
+}
+
+/// HMAC-SHA-256 (RFC 2104) with a key of at most 64 bytes; its two padded blocks are hashed once.
+struct AuthenticationCode: Sendable {
+  private let inner: SHA256
+  private let outer: SHA256
+
+  init(key: [UInt8]) {
+    precondition(key.count <= 64, "a longer key would have to be hashed first")
+    let block = key + [UInt8](repeating: 0, count: 64 - key.count)
+    func padded(_ pad: UInt8) -> SHA256 {
+      var function = SHA256()
+      block.map { $0 ^ pad }.withUnsafeBytes { function.update(bufferPointer: $0) }
+      return function
+    }
+    inner = padded(0x36)
+    outer = padded(0x5C)
+  }
+
+  /// 32 bytes.
+  func code(_ message: [UInt8]) -> [UInt8] {
+    var first = inner
+    message.withUnsafeBytes { first.update(bufferPointer: $0) }
+    var second = outer
+    first.finalize().withUnsafeBytes { second.update(bufferPointer: $0) }
+    return second.finalize().withUnsafeBytes { [UInt8]($0) }
   }
 }

@@ -23,7 +23,12 @@ package struct DigestChallenge: Hashable, Sendable, CustomStringConvertible {
 
   /// Nil for a scheme other than Digest, and without realm or nonce.
   package init?(parsing text: String) {
-    guard let fields = AuthenticationFields(parsing: text), fields.scheme.equalsIgnoringCase("Digest"),
+    let bytes = text.utf8Span.span
+    self.init(bytes, 0, bytes.count)
+  }
+
+  init?(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) {
+    guard let fields = AuthenticationFields(bytes, start, end), fields.scheme.equalsIgnoringCase("Digest"),
       let realm = fields["realm"], let nonce = fields["nonce"]
     else { return nil }
     self.realm = realm
@@ -81,7 +86,12 @@ package struct DigestCredentials: Hashable, Sendable, CustomStringConvertible {
 
   /// Nil for a scheme other than Digest, and when a mandatory field is missing.
   package init?(parsing text: String) {
-    guard let fields = AuthenticationFields(parsing: text), fields.scheme.equalsIgnoringCase("Digest"),
+    let bytes = text.utf8Span.span
+    self.init(bytes, 0, bytes.count)
+  }
+
+  init?(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) {
+    guard let fields = AuthenticationFields(bytes, start, end), fields.scheme.equalsIgnoringCase("Digest"),
       let username = fields["username"], let realm = fields["realm"], let nonce = fields["nonce"],
       let uri = fields["uri"], let response = fields["response"]
     else { return nil }
@@ -115,13 +125,19 @@ package struct DigestCredentials: Hashable, Sendable, CustomStringConvertible {
 
 extension Headers {
   /// Digest credentials of Authorization; values of other schemes are left out.
-  package var authorizations: [DigestCredentials] { all(.authorization).compactMap { DigestCredentials(parsing: $0) } }
-  package var proxyAuthorizations: [DigestCredentials] {
-    all(.proxyAuthorization).compactMap { DigestCredentials(parsing: $0) }
-  }
+  package var authorizations: [DigestCredentials] { credentials(.authorization) }
+  package var proxyAuthorizations: [DigestCredentials] { credentials(.proxyAuthorization) }
   /// Digest challenges of WWW-Authenticate in order; values of other schemes are left out.
-  package var wwwChallenges: [DigestChallenge] { all(.wwwAuthenticate).compactMap { DigestChallenge(parsing: $0) } }
-  package var proxyChallenges: [DigestChallenge] { all(.proxyAuthenticate).compactMap { DigestChallenge(parsing: $0) } }
+  package var wwwChallenges: [DigestChallenge] { challenges(.wwwAuthenticate) }
+  package var proxyChallenges: [DigestChallenge] { challenges(.proxyAuthenticate) }
+
+  private func credentials(_ name: HeaderName) -> [DigestCredentials] {
+    fields.compactMap { $0.name == name ? withBytes(of: $0) { DigestCredentials($0, $1, $2) } : nil }
+  }
+
+  private func challenges(_ name: HeaderName) -> [DigestChallenge] {
+    fields.compactMap { $0.name == name ? withBytes(of: $0) { DigestChallenge($0, $1, $2) } : nil }
+  }
 }
 
 /// `scheme name=value, name="value"…` (RFC 3261 §25.1 challenge and credentials).
@@ -129,33 +145,33 @@ struct AuthenticationFields {
   let scheme: String
   private var fields: [(name: String, value: String)] = []
 
-  init?(parsing text: String) {
-    let b = text.utf8Span.span
-    var i = 0
-    Grammar.skipWhitespace(b, &i, b.count)
+  init?(_ b: Span<UInt8>, _ start: Int, _ end: Int) {
+    var i = start
+    Grammar.skipWhitespace(b, &i, end)
+    fields.reserveCapacity(12)
     let schemeStart = i
-    guard Grammar.skipToken(b, &i, b.count) else { return nil }
+    guard Grammar.skipToken(b, &i, end) else { return nil }
     scheme = Grammar.string(b, schemeStart, i)
     while true {
-      Grammar.skipWhitespace(b, &i, b.count)
-      guard i < b.count else { return }
+      Grammar.skipWhitespace(b, &i, end)
+      guard i < end else { return }
       if b[i] == UInt8(ascii: ",") {
         i += 1
         continue
       }
       let nameStart = i
-      guard Grammar.skipToken(b, &i, b.count), fields.count < 32 else { return nil }
+      guard Grammar.skipToken(b, &i, end), fields.count < 32 else { return nil }
       let name = Grammar.string(b, nameStart, i)
-      Grammar.skipWhitespace(b, &i, b.count)
-      guard i < b.count, b[i] == UInt8(ascii: "=") else { return nil }
+      Grammar.skipWhitespace(b, &i, end)
+      guard i < end, b[i] == UInt8(ascii: "=") else { return nil }
       i += 1
-      Grammar.skipWhitespace(b, &i, b.count)
+      Grammar.skipWhitespace(b, &i, end)
       let valueStart = i
-      if i < b.count, b[i] == UInt8(ascii: "\"") {
-        guard Grammar.skipQuoted(b, &i, b.count) else { return nil }
+      if i < end, b[i] == UInt8(ascii: "\"") {
+        guard Grammar.skipQuoted(b, &i, end) else { return nil }
         fields.append((name, Grammar.unescaped(b, valueStart + 1, i - 1)))
       } else {
-        while i < b.count, b[i] != UInt8(ascii: ","), !Grammar.isWhitespace(b[i]) { i += 1 }
+        while i < end, b[i] != UInt8(ascii: ","), !Grammar.isWhitespace(b[i]) { i += 1 }
         guard i > valueStart else { return nil }
         fields.append((name, Grammar.string(b, valueStart, i)))
       }

@@ -17,7 +17,7 @@ struct NonceStore {
   let lifetime: Duration
   /// Nonces remembered at most; the oldest go first, and count as used up then.
   let capacity: Int
-  private let key: [UInt8]
+  private let authentication: AuthenticationCode
   private var windows: [String: Window] = [:]
   /// In order of first use, which is nearly that of expiry.
   private var order: [String] = []
@@ -30,17 +30,17 @@ struct NonceStore {
     self.capacity = max(capacity, 1)
     var key: [UInt8] = []
     for _ in 0..<4 { withUnsafeBytes(of: random.next()) { key.append(contentsOf: $0) } }
-    self.key = key
+    authentication = AuthenticationCode(key: key)
   }
 
   func make(now: Instant, random: inout any RandomNumberGenerator & Sendable) -> String {
     let head = Self.bytes(UInt64(bitPattern: now.nanoseconds)) + Self.bytes(random.next())
-    return Hex.encode(head + DigestHash.authenticationCode(head, key: key).prefix(16))
+    return (head + authentication.code(head).prefix(16)).withUnsafeBytes(DigestHash.hexadecimal)
   }
 
   func check(_ nonce: String, now: Instant) -> Verdict {
     guard let bytes = Hex.decode(nonce), bytes.count == 32,
-      DigestHash.isEqual(bytes[16...], DigestHash.authenticationCode(Array(bytes[..<16]), key: key).prefix(16))
+      DigestHash.isEqual(bytes[16...], authentication.code(Array(bytes[..<16])).prefix(16))
     else { return .foreign }
     let made = Int64(bitPattern: bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) })
     let age = now.nanoseconds &- made

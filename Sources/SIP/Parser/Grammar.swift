@@ -99,6 +99,9 @@ enum Grammar {
 
   /// Contents of a quoted string (quotes excluded) with quoted-pairs resolved.
   static func unescaped(_ b: Span<UInt8>, _ start: Int, _ end: Int) -> String {
+    var plain = start
+    while plain < end, b[plain] != UInt8(ascii: "\\") { plain &+= 1 }
+    if plain >= end { return string(b, start, end) }
     var out: [UInt8] = []
     out.reserveCapacity(end - start)
     var i = start
@@ -123,16 +126,11 @@ enum Grammar {
 extension String {
   /// Equality with ASCII letters in any case, without allocation.
   package func equalsIgnoringCase(_ other: String) -> Bool {
-    let a = utf8
-    let b = other.utf8
-    guard a.count == b.count else { return false }
-    var i = a.startIndex
-    var j = b.startIndex
-    while i != a.endIndex {
-      if Grammar.lower(a[i]) != Grammar.lower(b[j]) { return false }
-      a.formIndex(after: &i)
-      b.formIndex(after: &j)
-    }
+    let count = utf8.count
+    guard count == other.utf8.count else { return false }
+    let a = utf8Span.span
+    let b = other.utf8Span.span
+    for i in 0..<count where a[i] != b[i] && Grammar.lower(a[i]) != Grammar.lower(b[i]) { return false }
     return true
   }
 
@@ -143,6 +141,9 @@ extension String {
 
   /// As a quoted string (RFC 3261 §25.1), quotes included.
   package var quoted: String {
+    guard utf8.contains(where: { $0 == 0x22 || $0 == 0x5C || $0 == 0x0D || $0 == 0x0A || $0 == 0 }) else {
+      return "\"" + self + "\""
+    }
     var out = "\""
     for scalar in unicodeScalars {
       switch scalar {

@@ -202,7 +202,7 @@ struct HeadParser {
         end: Int32(clamping: valueEnd), text: nil))
   }
 
-  @inline(__always) private static func isBlank(_ c: UInt8) -> Bool {
+  @inline(__always) static func isBlank(_ c: UInt8) -> Bool {
     c == 0x20 || c == 0x09 || c == 0x0D || c == 0x0A
   }
 }

@@ -52,9 +52,16 @@ package struct SIPStreamParser: Sendable {
       guard try findMessageEnd() else { return nil }
     }
     guard let end = messageEnd, end <= buffer.count else { return nil }
-    let bytes = Array(buffer[start..<end])
-    start = end
-    scanned = end
+    let bytes: [UInt8]
+    if start == 0, end == buffer.count {
+      bytes = buffer
+      buffer = []
+      scanned = 0
+    } else {
+      bytes = Array(buffer[start..<end])
+      start = end
+      scanned = end
+    }
     messageEnd = nil
     return .message(try SIPParser.parse(datagram: bytes, limits: limits))
   }
@@ -107,28 +114,45 @@ package struct SIPStreamParser: Sendable {
       }
       return false
     }
-    var head = HeadParser(limits: limits)
-    let bytes = Array(buffer[start..<headEnd])
-    do throws(SIPParseError) {
-      try head.split(bytes.span)
-    } catch {
-      isFatal = true
-      throw head.withPartial(error, bytes)
+    let lengths = Self.contentLengths(buffer.span, start, headEnd)
+    guard let range = lengths.first else {
+      throw fail(.contentLength, 0, "Content-Length is mandatory on streams (RFC 3261 §18.3)", headEnd: headEnd)
     }
-    let lengths = head.fields.filter { $0.name == .contentLength }
-    guard let field = lengths.first else {
-      throw fail(
-        .contentLength, 0, "Content-Length is mandatory on streams (RFC 3261 §18.3)", headEnd: headEnd)
-    }
-    guard lengths.count == 1, let value = Grammar.number(bytes.span, Int(field.start), Int(field.end)) else {
-      throw fail(.contentLength, Int(field.start), "Content-Length is one number (RFC 3261 §20.14)", headEnd: headEnd)
+    guard lengths.count == 1, let value = Grammar.number(buffer.span, range.lowerBound, range.upperBound) else {
+      let offset = range.lowerBound - start
+      throw fail(.contentLength, offset, "Content-Length is one number (RFC 3261 §20.14)", headEnd: headEnd)
     }
     guard value <= UInt64(limits.bodyBytes) else {
       throw fail(
-        .tooLarge, Int(field.start), "a body has at most \(limits.bodyBytes) bytes here", headEnd: headEnd)
+        .tooLarge, range.lowerBound - start, "a body has at most \(limits.bodyBytes) bytes here", headEnd: headEnd)
     }
     messageEnd = headEnd + Int(value)
     return true
+  }
+
+  /// The trimmed values of all Content-Length lines in a head.
+  private static func contentLengths(_ b: Span<UInt8>, _ start: Int, _ end: Int) -> [Range<Int>] {
+    var found: [Range<Int>] = []
+    var i = start
+    while let lineFeed = HeadParser.lineFeed(b, i, end) {
+      i = lineFeed + 1
+      guard i < end, b[i] | 0x20 == UInt8(ascii: "c") || b[i] | 0x20 == UInt8(ascii: "l") else { continue }
+      var j = i
+      guard Grammar.skipToken(b, &j, end), HeaderName(parsing: b, i, j) == .contentLength else { continue }
+      Grammar.skipWhitespace(b, &j, end)
+      guard j < end, b[j] == UInt8(ascii: ":") else { continue }
+      var low = j + 1
+      // The value goes on over folded lines.
+      var high = low
+      while let next = HeadParser.lineFeed(b, high, end) {
+        high = next + 1
+        guard high < end, Grammar.isWhitespace(b[high]) else { break }
+      }
+      while low < high, HeadParser.isBlank(b[low]) { low += 1 }
+      while high > low, HeadParser.isBlank(b[high - 1]) { high -= 1 }
+      found.append(low..<high)
+    }
+    return found
   }
 
   private mutating func fail(
