@@ -16,8 +16,15 @@ struct Arrival {
   let timestamp: Int64
 }
 
+/// Takes a leg's packets to its peer, which owns the leg.
+final class Wire: PacketTransport {
+  fileprivate weak var peer: Peer?
+  func send(rtp packet: UnsafeRawBufferPointer) { peer?.send(rtp: packet) }
+  func send(rtcp packet: UnsafeRawBufferPointer) { peer?.send(rtcp: packet) }
+}
+
 /// The far end of a leg, with its own clock: speaks in packets over a lossy link, and keeps what it hears.
-final class Peer: PacketTransport {
+final class Peer {
   let leg: MediaLeg
   let codec: AudioCodec
   let payloadType: PayloadType
@@ -74,7 +81,9 @@ final class Peer: PacketTransport {
       ssrc: SSRC(id), cname: "leg\(id)", firstSequence: legSequence, firstTimestamp: 4_294_000_000, seed: seed,
       now: now,
       wall: WallTime(milliseconds: 1_700_000_000_000))
-    leg.transport = self
+    let wire = Wire()
+    leg.transport = wire
+    wire.peer = self
     leg.onEvent = { [unowned self] in self.events.append($0) }
     var audio = Self.negotiated(codec, events: events, comfortNoise: comfortNoise)
     configure(&audio)
