@@ -147,7 +147,8 @@ extension B2BUA {
       return
     }
     guard let user = userOfFlow(flow, from: from?.uri.user) ?? authenticate(request, transaction, flow, proxy: true) else {
-      metrics.invitesUnauthenticated.increment()
+      // Neither an allowed trunk nor a user who proved to be one: nothing was set up for it.
+      metrics.refused("unauthenticated-invite")
       return
     }
     let running = calls.values.count { $0.caller.record.kind == .user && $0.record.from == user.name }

@@ -103,6 +103,8 @@ package actor Gateway {
   /// Whether new calls are taken.
   package var isReady: Bool { !core.isDraining }
 
+  package var transactionStatistics: TransactionStatistics { core.transactions.statistics }
+
   /// Running calls, oldest first.
   package var liveCalls: [CallRecord] { core.liveCalls }
 

@@ -7,7 +7,6 @@ package struct GatewayMetrics: Sendable {
   let callsAnswered: Counter
   let registrations: Gauge
   let challenged: Counter
-  let invitesUnauthenticated: Counter
   private let registry: MetricsRegistry
 
   package init(registry: MetricsRegistry) {
@@ -17,9 +16,6 @@ package struct GatewayMetrics: Sendable {
     callsAnswered = registry.counter("parley_calls_answered_total", "Calls that were answered.")
     registrations = registry.gauge("parley_registrations", "Registered contacts.")
     challenged = registry.counter("parley_sip_challenges_total", "Requests without credentials that were challenged.")
-    invitesUnauthenticated = registry.counter(
-      "parley_sip_invites_unauthenticated_total",
-      "INVITEs from neither an allowed trunk nor an authenticated user, refused before any media.")
   }
 
   func callEnded(_ outcome: CallRecord.Outcome) {

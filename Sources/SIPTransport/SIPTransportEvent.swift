@@ -53,6 +53,8 @@ package struct SIPTransportStatistics: Sendable, Equatable {
   /// Messages that found no flow, no listener or no connection.
   package var sendFailures = 0
 
+  package init() {}
+
   package var connections: Int { transports.values.reduce(0) { $0 + $1.connections } }
   package subscript(_ transport: TransportProtocol) -> PerTransport { transports[transport] ?? PerTransport() }
 }

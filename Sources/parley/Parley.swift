@@ -6,7 +6,7 @@ struct ParleyCommand: AsyncParsableCommand {
     commandName: "parley",
     abstract: "A WebRTC gateway and conferencing server: browser agents, SIP trunks and rooms in one process.",
     version: parleyVersion,
-    subcommands: [ServeCommand.self],
+    subcommands: [ServeCommand.self] + administrationCommands,
     defaultSubcommand: ServeCommand.self)
 }
 

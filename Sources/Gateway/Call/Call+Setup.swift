@@ -122,6 +122,9 @@ extension Call {
     case .mediaRecovery(let id):
       guard let leg = legs.first(where: { $0.id == id }) else { return }
       await end(by: .system, status: 200, reason: "the media path of \(leg.record.party) was lost")
+    case .goodbye(let id):
+      guard let leg = legs.first(where: { $0.id == id }) else { return }
+      await ended(by: leg, reason: "left without a BYE")
     case .session(let id):
       guard let leg = legs.first(where: { $0.id == id }) else { return }
       await leg.sessionTimerFired()
@@ -139,6 +142,9 @@ extension Call {
       logger.debug("DTLS connected", metadata: ["leg": "\(leg.record.party)", "profile": "\(profile)"])
     case .transportFailed(let why):
       await end(by: .system, status: 200, reason: "the media of \(leg.record.party) failed: \(why)")
+    case .transportClosedByPeer:
+      // A browser that hangs up closes its media at once; the BYE may come behind it, by another way.
+      core.setTimer(.goodbye(leg.id), of: self, after: .seconds(2))
     case .mediaTimeout:
       await end(by: .system, status: 200, reason: "no media from \(leg.record.party)")
     case .dtmf(let digit):

@@ -33,6 +33,8 @@ enum CallTimer: Hashable {
   case noAnswer
   /// A leg's media path did not come back.
   case mediaRecovery(LegID)
+  /// A leg whose far end closed its media said no BYE.
+  case goodbye(LegID)
   /// A leg's session timer: refresh due or session expired (RFC 4028).
   case session(LegID)
 }

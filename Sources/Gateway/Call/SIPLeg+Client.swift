@@ -44,7 +44,9 @@ extension SIPLeg {
     }
     guard transaction == clientInvite, phase == .inviting || phase == .cancelling else { return }
     phase = .ended
-    let status = failure == .timeout ? 408 : 503
+    // A user whose page closed is not available; a trunk that cannot be reached is our problem.
+    let isUser = if case .user = party { true } else { false }
+    let status = isUser ? 480 : failure == .timeout ? 408 : 503
     record.status = status
     await call?.failed(
       self, status: status,

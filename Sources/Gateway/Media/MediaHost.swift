@@ -8,6 +8,8 @@ package enum HostedLegEvent: Sendable {
   case iceDisconnected
   case transportConnected(profile: String)
   case transportFailed(String)
+  /// The far end closed its DTLS association: it is leaving.
+  case transportClosedByPeer
   case firstPacket
   case dtmf(Character)
   case mediaTimeout
@@ -256,6 +258,7 @@ extension HostedLegEvent {
     case .iceDisconnected, .consentLost: self = .iceDisconnected
     case .iceFailed(let why): self = .transportFailed("ICE: \(why)")
     case .connected(let profile): self = .transportConnected(profile: "\(profile)")
+    case .failed(.closedByPeer): self = .transportClosedByPeer
     case .failed(let error): self = .transportFailed("\(error)")
     }
   }

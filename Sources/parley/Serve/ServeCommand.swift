@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 
 struct ServeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -9,9 +8,9 @@ struct ServeCommand: AsyncParsableCommand {
       exits with 0. A second signal ends it at once.
       """)
 
-  @Option(name: .shortAndLong, help: "The configuration file.") var config: String?
+  @OptionGroup var options: ConfigurationOptions
 
   func run() async throws {
-    try await Server(configuration: try Configuration.load(path: config, environment: ProcessInfo.processInfo.environment)).run()
+    try await Server(configuration: try options.load()).run()
   }
 }

@@ -59,7 +59,9 @@ struct Server: Sendable {
       configuration: httpConfiguration(tls), router: router, webSockets: ["/sip": .sip(transport)],
       group: signalling.loop, logger: logger)
     let upkeep = Upkeep(
-      gateway: gateway, transport: transport, store: store, feed: feed, http: http, logger: logger,
+      gateway: gateway, transport: transport, store: store, feed: feed, http: http,
+      readings: SystemReadings(
+        registry: metrics, gateway: gateway, transport: transport, media: media, store: store), logger: logger,
       announce: { web in
         Announcement(configuration: configuration, sip: listeners, web: web, demo: provisioned.demo).print()
       })

@@ -13,6 +13,7 @@ struct Upkeep: Service {
   let store: Store
   let feed: DirectoryFeed
   let http: HTTPServer
+  let readings: SystemReadings
   let logger: Logger
   let announce: @Sendable ([BoundHTTPListener]) -> Void
 
@@ -21,9 +22,10 @@ struct Upkeep: Service {
     await withTaskGroup { group in
       group.addTask { await feed.run() }
       group.addTask { await signsOfLife() }
+      group.addTask { await readings.run() }
       // Ends with the first signal; this service is the last one started, so it is told first.
       group.addTask { try? await gracefulShutdown() }
-      // The first two run for ever, so whichever ends first is the signal.
+      // The others run for ever, so whichever ends first is the signal.
       await group.next()
       logger.notice("draining: no new calls")
       await gateway.drain()

@@ -23,7 +23,8 @@ struct WebPages: Sendable {
   }
 
   func addRoutes(to router: Router<HTTPRequestContext>) {
-    if let directory { router.add(middleware: FileMiddleware<HTTPRequestContext, LocalFileSystem>(directory, searchForIndexHtml: true)) }
+    router.add(middleware: SecurityHeaders())
+    if let directory { router.add(middleware: StaticFiles(folder: directory)) }
     router.get("desk/config.json") { _, context in
       let body = try JSONEncoder().encode(settings(forLoopback: context.remoteAddress?.ip.unmapped.isLoopback ?? false))
       return Response(
