@@ -33,6 +33,14 @@ static inline EVP_PKEY *copenssl_make_p256_key(void) { return EVP_EC_gen("P-256"
 static inline int copenssl_name_add_cn(X509_NAME *name, const char *value) {
   return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)value, -1, -1, 0);
 }
+// OSSL_PARAM keeps pointers to its key and value; Swift would hand it temporary copies of both.
+static inline int copenssl_hmac_sha1_init(EVP_MAC_CTX *ctx, const unsigned char *key, size_t length) {
+  OSSL_PARAM params[2] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA1", 0),
+      OSSL_PARAM_construct_end(),
+  };
+  return EVP_MAC_init(ctx, key, length, params);
+}
 static inline int copenssl_aead_get_tag(EVP_CIPHER_CTX *ctx, int length, void *tag) {
   return EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, length, tag);
 }

@@ -32,14 +32,10 @@ final class SRTPCipher {
     var mac: OpaquePointer?
     if profile == .aes128CMSHA1_80 {
       mac = EVP_MAC_CTX_new(SRTPCipher.hmac)
-      var digest = Array("SHA1".utf8CString)
-      let isKeyed = digest.withUnsafeMutableBufferPointer { name in
-        var parameters = [
-          OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.baseAddress, 0), OSSL_PARAM_construct_end(),
-        ]
-        return EVP_MAC_init(mac, keys.authenticationKey, keys.authenticationKey.count, &parameters) == 1
-      }
-      guard mac != nil, isKeyed else {
+      let isKeyed =
+        mac != nil
+        && copenssl_hmac_sha1_init(mac, keys.authenticationKey, keys.authenticationKey.count) == 1
+      guard isKeyed else {
         EVP_MAC_CTX_free(mac)
         EVP_CIPHER_CTX_free(cipher)
         throw .library(function: "EVP_MAC_init", detail: drainOpenSSLErrors())
