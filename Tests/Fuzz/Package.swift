@@ -22,12 +22,15 @@ func fuzz(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let package = Package(
   name: "fuzz",
+  dependencies: [.package(url: "https://github.com/apple/swift-crypto", from: "4.5.2")],
   targets: [
     .target(name: "Core", swiftSettings: settings, linkerSettings: [.linkedLibrary("m")]),
     module("SDP", ["Core"]),
     module("RTP", ["Core"]),
+    module("SIP", ["Core", .product(name: "Crypto", package: "swift-crypto")]),
     fuzz("FuzzSDP", ["SDP"]),
     fuzz("FuzzRTP", ["RTP"]),
     fuzz("FuzzRTCP", ["RTP"]),
+    fuzz("FuzzSIP", ["SIP"]),
   ]
 )

@@ -113,6 +113,7 @@ package struct JitterBuffer: ~Copyable {
   private var epochTime: Int64 = 0
   private var packetDuration: UInt32
   private var longerDuration: (value: Int64, count: Int) = (0, 0)
+  private var durationIsAssumed = true
   private var targetSince = Instant.zero
   private var sinceEstimate = 0
 
@@ -180,6 +181,7 @@ package struct JitterBuffer: ~Copyable {
   package mutating func setClockRate(_ rate: Int, packetDuration: UInt32) {
     guard ClockRate.bounds.contains(rate) else { return }
     self.packetDuration = max(packetDuration, 1)
+    durationIsAssumed = true
     if rate != clockRate {
       clockRate = rate
       newEpoch = true
@@ -290,7 +292,7 @@ package struct JitterBuffer: ~Copyable {
     return (epoch, time, media, relative)
   }
 
-  /// Packets of unknown length: the shortest distance of neighbours at once, a longer one after three.
+  /// Packets of unknown length: the first distance of neighbours, then a shorter one at once and a longer one after three.
   private mutating func learnDuration(_ timestamp: UInt32, follows: Bool, explicit: UInt32?) {
     if let explicit {
       // Nothing in a call is shorter than 2.5 ms or longer than 120 ms.
@@ -301,10 +303,12 @@ package struct JitterBuffer: ~Copyable {
     let distance = Int64(Int32(bitPattern: timestamp &- UInt32(truncatingIfNeeded: newestTime)))
     guard distance >= Int64(clockRate) / 400, distance <= Int64(clockRate) / 8, distance != Int64(packetDuration) else {
       longerDuration.count = 0
+      durationIsAssumed = durationIsAssumed && distance != Int64(packetDuration)
       return
     }
     longerDuration = (distance, longerDuration.value == distance ? longerDuration.count + 1 : 1)
-    if distance < Int64(packetDuration) || longerDuration.count >= 3 {
+    if durationIsAssumed || distance < Int64(packetDuration) || longerDuration.count >= 3 {
+      durationIsAssumed = false
       packetDuration = UInt32(distance)
       longerDuration.count = 0
     }
@@ -445,9 +449,9 @@ package struct JitterBuffer: ~Copyable {
     // The consumer's 20 ms grid alone puts the delay up to 20 ms above the target.
     switch adjusting {
     case .none:
-      if excess > 35_000_000 { adjusting = .accelerate } else if excess < -15_000_000 { adjusting = .expand }
+      if excess > 35_000_000 { adjusting = .accelerate } else if excess < -8_000_000 { adjusting = .expand }
     case .accelerate: if excess < 15_000_000 { adjusting = .none }
-    case .expand: if excess > 0 { adjusting = .none }
+    case .expand: if excess > 4_000_000 { adjusting = .none }
     }
   }
 

@@ -55,7 +55,9 @@ package struct TelephoneEventSender: Sendable {
   }
 
   /// Another clock for the keys that have not begun.
-  package mutating func setClockRate(_ rate: Int) { if ClockRate.bounds.contains(rate), running == nil { clockRate = rate } }
+  package mutating func setClockRate(_ rate: Int) {
+    if ClockRate.bounds.contains(rate), running == nil { clockRate = rate }
+  }
 
   /// Queues an event; false when too many wait. A key sounds for 40 ms to 6 s.
   @discardableResult

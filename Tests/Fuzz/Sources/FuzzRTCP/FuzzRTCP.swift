@@ -16,7 +16,8 @@ func fuzz(_ bytes: [UInt8]) {
   _ = reporter.makeReport(now: Instant(nanoseconds: 1_000_000_000), wall: WallTime(milliseconds: 0))
   _ = reporter.receive(packets, now: Instant(nanoseconds: 2_000_000_000))
   reporter.received(
-    RTPHeader(payloadType: PayloadType(0), sequence: 1, timestamp: 2, ssrc: SSRC(2)), now: Instant(nanoseconds: 3_000_000_000))
+    RTPHeader(payloadType: PayloadType(0), sequence: 1, timestamp: 2, ssrc: SSRC(2)),
+    now: Instant(nanoseconds: 3_000_000_000))
   let report = reporter.makeReport(now: Instant(nanoseconds: .max), wall: WallTime(milliseconds: .max))
   precondition((try? RTCPCompound.parse(report)) != nil, "our report does not parse")
   precondition((reporter.roundTrip ?? .zero) >= .zero, "negative round trip")

@@ -11,7 +11,8 @@ private func parse(_ bytes: [UInt8]) {
   guard let header = try? RTPHeader(parsing: bytes) else { return }
   precondition(header.payload.upperBound + header.padding == bytes.count, "bytes unaccounted for")
   header.forEachExtensionElement(in: bytes.span.bytes) {
-    precondition($0 != 0 && $1.lowerBound >= header.extensionData.lowerBound && $1.upperBound <= header.extensionData.upperBound)
+    precondition(
+      $0 != 0 && $1.lowerBound >= header.extensionData.lowerBound && $1.upperBound <= header.extensionData.upperBound)
   }
   _ = TelephoneEventPayload(parsing: bytes.span.bytes.extracting(header.payload))
 }

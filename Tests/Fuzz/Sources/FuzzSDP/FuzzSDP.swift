@@ -20,13 +20,15 @@ func fuzz(_ bytes: [UInt8]) {
   }
   precondition(again == sdp, "what was printed reads otherwise")
 
-  for kind in [LegTransport.webRTC(transport, address: address), .rtp(address: address.ip, port: 4_000, rtcpPort: nil)] {
+  for kind in [LegTransport.webRTC(transport, address: address), .rtp(address: address.ip, port: 4_000, rtcpPort: nil)]
+  {
     var callee = leg(kind)
     if (try? callee.receiveOffer(sdp)) != nil {
       guard let answer = try? callee.makeAnswer() else { preconditionFailure("an accepted offer has no answer") }
       precondition(answer.media.count == sdp.media.count, "RFC 3264 §6: as many sections as the offer")
       precondition((try? SessionDescription(parsing: answer.description)) != nil, "our answer does not parse")
-      precondition(callee.negotiated.map { $0.receivePayloadTypes[$0.payloadType] != nil } ?? false, "codec not received")
+      precondition(
+        callee.negotiated.map { $0.receivePayloadTypes[$0.payloadType] != nil } ?? false, "codec not received")
       guard let offer = try? callee.makeOffer(direction: .sendonly) else { preconditionFailure("no offer in stable") }
       precondition(offer.media.count == sdp.media.count, "RFC 3264 §8: as many sections as before")
       for section in offer.media {
