@@ -1,0 +1,1 @@
+"""Load generators and the peers that Parley is measured beside."""
