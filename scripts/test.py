@@ -124,11 +124,10 @@ def unit():
 def web():
     check = ROOT / "web" / "check.sh"
     status, output = run("web", [str(check)])
-    counts = re.findall(r"^\D*(\d+) passed(?:, (\d+) failed)?(?:, (\d+) skipped)?", output, re.M)
+    counts = dict(re.findall(r"^\W*(pass|fail|skipped) (\d+)\s*$", output, re.M))
     if not counts:
         return one_check(status)
-    numbers = [int(number or 0) for number in counts[-1]]
-    return summed([Result(*numbers)], status)
+    return summed([Result(*(int(counts.get(kind, 0)) for kind in ("pass", "fail", "skipped")))], status)
 
 
 def interop():
