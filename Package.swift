@@ -145,8 +145,23 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
       ]),
     tests("Gateway", ["Core", "SDP", "SIP"]),
-    tests("Store", ["Core"]),
-    tests("API", ["Core", "Store", "SIPTransport", "NetworkSupport"]),
-    tests("parley", ["Core"]),
+    tests("Store", ["Core", .product(name: "GRDB", package: "GRDB.swift")]),
+    tests(
+      "API",
+      [
+        "Core", "SIP", "Store", "SIPTransport", "NetworkSupport",
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+      ]),
+    tests(
+      "parley",
+      [
+        "Core", "Store",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "SwiftASN1", package: "swift-asn1"),
+        .product(name: "X509", package: "swift-certificates"),
+      ]),
   ]
 )
