@@ -23,7 +23,11 @@ extension AttributeHolder {
 
   /// The values of every attribute of that name.
   package func attributeValues(_ name: String) -> [String] {
-    attributes.filter { $0.name == name }.compactMap(\.value)
+    var found: [String] = []
+    for attribute in attributes where attribute.name == name {
+      if let value = attribute.value { found.append(value) }
+    }
+    return found
   }
 
   /// Whether the attribute is there, with or without a value.

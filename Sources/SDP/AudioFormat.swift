@@ -9,15 +9,17 @@ enum AudioFormat: Hashable, Sendable {
   case comfortNoise
 
   init?(_ map: RTPMap) {
-    switch map.encodingName.lowercased() {
-    case "telephone-event" where map.clockRate == 8_000 || map.clockRate == 48_000:
-      self = .telephoneEvent(map.clockRate)
-    case "cn" where map.clockRate == 8_000: self = .comfortNoise
+    func isNamed(_ name: StaticString) -> Bool { Fields.isSame(map.encodingName, name) }
+    switch map.clockRate {
+    case 48_000 where isNamed("opus"): self = .codec(.opus)
+    case 8_000 where isNamed("pcmu"): self = .codec(.pcmu)
+    case 8_000 where isNamed("pcma"): self = .codec(.pcma)
     // Some phones write the sampling rate against RFC 3551 §4.5.2.
-    case "g722" where map.clockRate == 16_000: self = .codec(.g722)
-    case let name:
-      guard let codec = AudioCodec(encodingName: name), codec.clockRate == map.clockRate else { return nil }
-      self = .codec(codec)
+    case 8_000 where isNamed("g722"), 16_000 where isNamed("g722"): self = .codec(.g722)
+    case 8_000 where isNamed("telephone-event"), 48_000 where isNamed("telephone-event"):
+      self = .telephoneEvent(map.clockRate)
+    case 8_000 where isNamed("cn"): self = .comfortNoise
+    default: return nil
     }
   }
 

@@ -64,7 +64,7 @@ extension AudioSession {
   /// Takes an offer, to be answered by `makeAnswer` or forgotten by `rollback`.
   package mutating func receiveOffer(_ offer: SessionDescription) throws(OfferAnswerError) {
     guard state == .stable else { throw .wrongState(state) }
-    let index = try chooseSection(offer)
+    let (index, known, foreign) = try chooseSection(offer)
     let section = offer.media[index]
     let isOff = section.port == 0 && !isBundleOnly(section, of: offer)
     var formats: [NumberedFormat] = []
@@ -72,10 +72,8 @@ extension AudioSession {
     if isOff {
       next.remote?.direction = .inactive
     } else {
-      let (known, foreign) = section.audioFormats()
       formats = known
       next.foreign.formUnion(foreign)
-      guard chooseCodec(known) != nil else { throw .noCommonCodec }
       let remote = try readRemote(section, of: offer)
       if let setup = remote.transport?.setup { next.role = role(against: setup, weAnswer: true) }
       next.remote = remote
@@ -146,20 +144,24 @@ extension AudioSession {
   }
 
   /// The audio section that the stream uses: the one of before while it is on, else the first that we can use.
-  private func chooseSection(_ offer: SessionDescription) throws(OfferAnswerError) -> Int {
+  private func chooseSection(
+    _ offer: SessionDescription
+  ) throws(OfferAnswerError) -> (index: Int, known: [NumberedFormat], foreign: Set<PayloadType>) {
     let audio = offer.media.indices.filter { offer.media[$0].kind == "audio" }
     let active = audio.filter { offer.media[$0].port != 0 || isBundleOnly(offer.media[$0], of: offer) }
     if active.isEmpty {
       // A stream that ran and is now switched off: an old way to hold.
-      if let index = agreement.audioIndex, agreement.negotiated != nil, audio.contains(index) { return index }
+      if let index = agreement.audioIndex, agreement.negotiated != nil, audio.contains(index) { return (index, [], []) }
       throw .noAudioStream
     }
     let spoken = active.filter { speaks(offer.media[$0].protocol) }
     guard !spoken.isEmpty else { throw .unsupportedProtocol(offer.media[active[0]].protocol) }
-    let usable = spoken.filter { chooseCodec(offer.media[$0].audioFormats().known) != nil }
-    if let index = agreement.audioIndex, usable.contains(index) { return index }
-    guard let first = usable.first else { throw .noCommonCodec }
-    return first
+    // Its own place first.
+    for index in spoken.filter({ $0 == agreement.audioIndex }) + spoken.filter({ $0 != agreement.audioIndex }) {
+      let (known, foreign) = offer.media[index].audioFormats()
+      if chooseCodec(known) != nil { return (index, known, foreign) }
+    }
+    throw .noCommonCodec
   }
 
   /// Our first codec that the far end listed, with the number that it gave it.

@@ -27,6 +27,18 @@ enum Fields {
     return any ? value : nil
   }
 
+  /// Whether `text` is `name`, which is lower case, whatever its own case.
+  static func isSame(_ text: String, _ name: StaticString) -> Bool {
+    guard text.utf8.count == name.utf8CodeUnitCount else { return false }
+    var at = 0
+    for c in text.utf8 {
+      let lower = (0x41...0x5A).contains(c) ? c | 0x20 : c
+      if lower != name.utf8Start[at] { return false }
+      at += 1
+    }
+    return true
+  }
+
   /// A copy without spaces and tabs at both ends.
   static func trim(_ text: Substring) -> Substring {
     var utf8 = text.utf8

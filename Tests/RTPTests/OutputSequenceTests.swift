@@ -280,3 +280,23 @@ private func output(_ sequence: UInt16 = 100, _ timestamp: UInt32 = 5_000) -> Ou
     #expect(seen.count > 20_000)
   }
 }
+
+@Suite struct ClockRateTests {
+  @Test(arguments: [0, -1, 3, 999, 4_000_000_000, .max, .min]) func clocksOutsideReasonAreNotTaken(rate: Int) {
+    var out = output()
+    out.setClockRate(rate)
+    #expect(out.clockRate == 8_000)
+    _ = out.relayed(source: SSRC(1), sequence: 1, timestamp: 0, marker: false, now: at(0))
+    #expect(out.relayed(source: SSRC(1), sequence: 2, timestamp: 160, marker: false, now: at(20))?.sequence == 101)
+    var statistics = ReceiveStatistics(clockRate: rate)
+    statistics.receive(source: SSRC(1), sequence: 1, timestamp: 0, payloadOctets: 1, now: at(0))
+    statistics.receive(source: SSRC(1), sequence: 2, timestamp: .max, payloadOctets: 1, now: at(20))
+    #expect((1_000...384_000).contains(statistics.clockRate))
+    var buffer = JitterBuffer(clockRate: rate, packetDuration: 0)
+    let empty = UnsafeRawBufferPointer(start: nil, count: 0)
+    let verdict = buffer.insert(sequence: 1, timestamp: .max, payload: empty, now: at(0))
+    #expect(verdict == .stored)
+    buffer.setClockRate(rate, packetDuration: .max)
+    #expect((1_000...384_000).contains(buffer.clockRate))
+  }
+}

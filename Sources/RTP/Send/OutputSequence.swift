@@ -114,7 +114,7 @@ package struct OutputSequence: Sendable {
   package func currentTimestamp(_ now: Instant) -> UInt32 {
     guard let highestAt else { return nextTimestamp }
     // After 200 ms or more without packet or `skip` the clock is set by the time that passed.
-    let elapsed = units(now - highestAt)
+    let elapsed = units(from: highestAt, to: now)
     let planned = Int64(Int32(bitPattern: nextTimestamp &- highestTimestamp))
     guard elapsed - planned > Int64(clockRate) / 5 else { return nextTimestamp }
     return highestTimestamp &+ UInt32(truncatingIfNeeded: elapsed)
@@ -167,7 +167,7 @@ package struct OutputSequence: Sendable {
     }
     var marker = marker
     // A source that moves its clock without saying so (Asterisk between prompt and peer) is joined on in time.
-    let moved = Int64(Int32(bitPattern: timestamp &- current.lastTimestamp)) - units(now - current.lastAt)
+    let moved = Int64(Int32(bitPattern: timestamp &- current.lastTimestamp)) - units(from: current.lastAt, to: now)
     if moved.magnitude > UInt64(clockRate) * 3 {
       current.timestampOffset = joined(now) &- timestamp
       marker = true
@@ -205,7 +205,7 @@ package struct OutputSequence: Sendable {
   /// Where something new is joined on: after the time that passed, and at least where the old run would have gone on.
   private func joined(_ now: Instant) -> UInt32 {
     guard let highestAt else { return nextTimestamp }
-    let elapsed = units(now - highestAt)
+    let elapsed = units(from: highestAt, to: now)
     let planned = Int64(Int32(bitPattern: nextTimestamp &- highestTimestamp))
     return highestTimestamp &+ UInt32(truncatingIfNeeded: max(elapsed, planned, 1))
   }
@@ -239,8 +239,9 @@ package struct OutputSequence: Sendable {
     return stamp
   }
 
-  private func units(_ duration: Duration) -> Int64 {
-    let ns = max(duration.nanoseconds, 0)
+  /// Timestamp units between two instants; zero when they are out of order.
+  private func units(from start: Instant, to end: Instant) -> Int64 {
+    let ns = max(end.nanoseconds &- start.nanoseconds, 0)
     let rate = Int64(clockRate)
     return (ns / 1_000_000_000) &* rate &+ (ns % 1_000_000_000) * rate / 1_000_000_000
   }

@@ -2,7 +2,7 @@ import Core
 import RTP
 
 /// Parses a compound, writes what came out and parses that; then lets a reporter read it.
-func fuzz(_ bytes: [UInt8]) {
+func fuzzRTCP(_ bytes: [UInt8]) {
   guard let packets = try? RTCPCompound.parse(bytes) else { return }
   let written = RTCPPacket.compound(packets)
   if !written.isEmpty {

@@ -11,7 +11,7 @@ public func main(_ argc: CInt, _ argv: UnsafeMutablePointer<UnsafeMutablePointer
   var argc = argc
   var argv = argv
   return runDriver(&argc, &argv) { data, size in
-    fuzz(Array(UnsafeBufferPointer(start: data, count: size)))
+    fuzzRTCP(Array(UnsafeBufferPointer(start: data, count: size)))
     return 0
   }
 }

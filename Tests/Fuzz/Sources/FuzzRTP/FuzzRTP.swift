@@ -2,7 +2,7 @@ import Core
 import RTP
 
 /// One input is both a packet to parse and a script of packets, pops and pauses for everything behind the parser.
-func fuzz(_ bytes: [UInt8]) {
+func fuzzRTP(_ bytes: [UInt8]) {
   parse(bytes)
   play(bytes)
 }

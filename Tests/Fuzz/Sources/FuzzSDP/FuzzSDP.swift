@@ -11,7 +11,7 @@ private func leg(_ transport: LegTransport) -> AudioSession {
 }
 
 /// Parses, prints and parses again; then takes the description as offer, as answer and as a second offer.
-func fuzz(_ bytes: [UInt8]) {
+func fuzzSDP(_ bytes: [UInt8]) {
   guard let sdp = try? SessionDescription(parsing: bytes) else { return }
   guard let again = try? SessionDescription(parsing: sdp.description) else {
     // Repaired UTF-8 grows; only then may a description not come back.

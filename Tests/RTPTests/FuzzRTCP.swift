@@ -1,0 +1,1 @@
+../Fuzz/Sources/FuzzRTCP/FuzzRTCP.swift

@@ -1,0 +1,1 @@
+../Fuzz/Sources/FuzzRTP/FuzzRTP.swift
