@@ -39,6 +39,7 @@ final class FrameEncoder {
 
   private static func settings(_ parameters: OpusParameters) -> OpusEncoder.Settings {
     var settings = OpusEncoder.Settings()
+    settings.complexity = parameters.complexity
     settings.inbandFEC = parameters.useInbandFEC
     settings.discontinuousTransmission = parameters.useDTX
     settings.bitrate = parameters.maxAverageBitrate.map { min($0, 64_000) }

@@ -34,7 +34,9 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
 
   /// 4 or 16 network-order bytes.
   package var bytes: [UInt8] {
-    func split(_ v: UInt64, _ n: Int) -> [UInt8] { (0..<n).map { UInt8(truncatingIfNeeded: v >> (8 * UInt64(n - 1 - $0))) } }
+    func split(_ v: UInt64, _ n: Int) -> [UInt8] {
+      (0..<n).map { UInt8(truncatingIfNeeded: v >> (8 * UInt64(n - 1 - $0))) }
+    }
     return isIPv6 ? split(high, 8) + split(low, 8) : split(low, 4)
   }
 

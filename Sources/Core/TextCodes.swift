@@ -49,7 +49,8 @@ package enum Base64 {
     var i = 0
     while i < bytes.count {
       let rest = bytes.count - i
-      let v = UInt32(bytes[i]) << 16 | (rest > 1 ? UInt32(bytes[i + 1]) << 8 : 0) | (rest > 2 ? UInt32(bytes[i + 2]) : 0)
+      let v =
+        UInt32(bytes[i]) << 16 | (rest > 1 ? UInt32(bytes[i + 1]) << 8 : 0) | (rest > 2 ? UInt32(bytes[i + 2]) : 0)
       out.append(alphabet[Int(v >> 18)])
       out.append(alphabet[Int(v >> 12 & 63)])
       out.append(rest > 1 ? alphabet[Int(v >> 6 & 63)] : UInt8(ascii: "="))

@@ -42,6 +42,8 @@ package struct OpusParameters: Sendable, Hashable {
   package var maxAverageBitrate: Int?
   /// Hertz; the highest rate worth sending.
   package var maxPlaybackRate = 48_000
+  /// How hard our encoder works, 0…10. Ours to choose, not negotiated.
+  package var complexity = 5
 
   package init() {}
 }

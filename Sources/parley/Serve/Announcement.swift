@@ -29,9 +29,15 @@ struct Announcement {
       lines.append("  Log in as       \(user.name)  password \(user.password)  (\(user.display))")
     }
     if demo != nil { lines.append("  Then call       600 to hear yourself, 601 for a 1004 Hz tone") }
-    if let demo { lines.append("  API             curl -H 'Authorization: Bearer \(demo.key.secret)' http://localhost:\(web.first?.address.port ?? 0)/v1/calls") }
-    lines.append("  SIP             " + sip.map { "\($0.transport.rawValue.lowercased()):\($0.address)" }.joined(separator: "  "))
-    lines.append("  Configuration   \(configuration.file ?? "embedded defaults (parley config reference lists all settings)")")
+    if let demo {
+      lines.append(
+        "  API             curl -H 'Authorization: Bearer \(demo.key.secret)' http://localhost:\(web.first?.address.port ?? 0)/v1/calls"
+      )
+    }
+    lines.append(
+      "  SIP             " + sip.map { "\($0.transport.rawValue.lowercased()):\($0.address)" }.joined(separator: "  "))
+    lines.append(
+      "  Configuration   \(configuration.file ?? "embedded defaults (parley config reference lists all settings)")")
     lines.append("")
     // Unbuffered, so that whoever reads a pipe sees it now.
     FileHandle.standardOutput.write(Data((lines.joined(separator: "\n") + "\n").utf8))

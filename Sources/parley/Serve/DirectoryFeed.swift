@@ -9,8 +9,8 @@ struct DirectoryFeed: Sendable {
   let store: Store
   let signalling: SignallingLoop
   let logger: Logger
-  /// Called with the addresses of all trunks, for limits that do not apply to them.
-  let onTrunkAddresses: @Sendable ([IPAddress]) -> Void
+  /// Called with all trunks and their addresses: limits do not apply to them, and TLS checks their names.
+  let onTrunks: @Sendable ([(trunk: Trunk, addresses: [IPAddress])]) -> Void
 
   /// Host names are asked for again this often, since carriers move.
   private static let resolveInterval = Duration.seconds(60)
@@ -57,7 +57,7 @@ struct DirectoryFeed: Sendable {
     }
     let directory = Directory(
       users: snapshot.users, trunks: snapshot.trunks, numbers: snapshot.numbers, routes: snapshot.routes)
-    onTrunkAddresses(addresses.values.flatMap { $0 })
+    onTrunks(trunks.map { ($0, addresses[$0.name] ?? []) })
     signalling.submit { $0.update(directory, trunkAddresses: addresses) }
   }
 }

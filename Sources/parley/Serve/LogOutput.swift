@@ -12,7 +12,8 @@ enum LogOutput {
     let level = Logger.Level(rawValue: settings.level.rawValue) ?? .info
     let format = settings.format
     LoggingSystem.bootstrap { label in
-      var handler: any LogHandler = format == .json ? JSONLogHandler(label: label) : StreamLogHandler.standardError(label: label)
+      var handler: any LogHandler =
+        format == .json ? JSONLogHandler(label: label) : StreamLogHandler.standardError(label: label)
       handler.logLevel = level
       return handler
     }
@@ -40,7 +41,8 @@ struct JSONLogHandler: LogHandler {
     fields["level"] = event.level.rawValue
     fields["logger"] = label
     fields["message"] = event.message.description
-    guard var line = try? JSONSerialization.data(withJSONObject: fields, options: [.sortedKeys, .withoutEscapingSlashes])
+    guard
+      var line = try? JSONSerialization.data(withJSONObject: fields, options: [.sortedKeys, .withoutEscapingSlashes])
     else { return }
     line.append(UInt8(ascii: "\n"))
     // One write a line, so that lines of several threads do not mix.

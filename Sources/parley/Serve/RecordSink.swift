@@ -16,7 +16,8 @@ struct RecordSink: CallRecordSink {
       try await store.save(record)
     } catch {
       failures.increment()
-      logger.error("a call record was not written; trying again", metadata: ["call": "\(record.id)", "error": "\(error)"])
+      logger.error(
+        "a call record was not written; trying again", metadata: ["call": "\(record.id)", "error": "\(error)"])
       Task { await retry(record) }
     }
   }

@@ -69,8 +69,9 @@ enum SelfSignedCertificate {
   }
 
   private static func write(_ text: String, to path: String, permissions: Int) throws {
-    guard FileManager.default.createFile(
-      atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: permissions])
+    guard
+      FileManager.default.createFile(
+        atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: permissions])
     else { throw CertificateError(path: path) }
   }
 

@@ -5,7 +5,7 @@ struct ServeCommand: AsyncParsableCommand {
     commandName: "serve", abstract: "Start the server. Without a configuration file it runs with embedded defaults.",
     discussion: """
       SIGTERM or SIGINT drains: new calls are refused, running ones finish within drain.timeout, then the process \
-      exits with 0. A second signal ends it at once.
+      exits with 0.
       """)
 
   @OptionGroup var options: ConfigurationOptions

@@ -38,17 +38,24 @@ struct Server: Sendable {
     ) { leg, event in
       signalling.submit { $0.media(leg, event) }
     }
-    let failures = metrics.counter("parley_record_write_failures_total", "Call records that could not be written at once.")
+    let failures = metrics.counter(
+      "parley_record_write_failures_total", "Call records that could not be written at once.")
     let gateway = Gateway(
       executor: signalling.loop.executor, configuration: configuration.gateway, directory: Directory(),
       dependencies: GatewayDependencies(
         send: { transport.send($0, to: $1) }, requestWake: { signalling.requestWake(at: $0) },
-        contact: contact(transport), records: RecordSink(store: store, logger: logger, failures: failures), media: media),
+        contact: contact(transport), records: RecordSink(store: store, logger: logger, failures: failures), media: media
+      ),
       metrics: GatewayMetrics(registry: metrics), logger: logger)
     signalling.attach(gateway)
 
-    let feed = DirectoryFeed(store: store, signalling: signalling, logger: logger) { addresses in
-      signalling.loop.execute { transport.setUnlimitedNetworks(addresses.map { IPNetwork($0) }) }
+    let feed = DirectoryFeed(store: store, signalling: signalling, logger: logger) { trunks in
+      signalling.loop.execute {
+        transport.setUnlimitedNetworks(trunks.flatMap(\.addresses).map { IPNetwork($0) })
+        for (trunk, addresses) in trunks where trunk.transport == "tls" {
+          for ip in addresses { transport.setTLSServerName(trunk.host, for: Core.SocketAddress(ip: ip, port: trunk.port)) }
+        }
+      }
     }
     try await feed.load()
     let listeners = try await transport.start()
@@ -83,7 +90,8 @@ struct Server: Sendable {
       return try TLSContextSource.server(certificateChain: certificate, privateKey: key)
     }
     guard configuration.http.tls.listen != nil || !configuration.sip.tls.isEmpty else { return nil }
-    let names = ["localhost", "127.0.0.1", "::1", configuration.sip.domain] + LocalAddresses.interfaces().map(\.description)
+    let names =
+      ["localhost", "127.0.0.1", "::1", configuration.sip.domain] + LocalAddresses.interfaces().map(\.description)
     let files = try SelfSignedCertificate.files(in: configuration.data.directory, names: Array(Set(names)).sorted())
     if files.isNew { logger.notice("made a self-signed certificate", metadata: ["file": "\(files.certificate)"]) }
     return try TLSContextSource.server(certificateChain: files.certificate, privateKey: files.key)
@@ -99,6 +107,7 @@ struct Server: Sendable {
     settings.tcp = configuration.sip.tcp
     settings.tls = tls == nil ? [] : configuration.sip.tls
     settings.serverTLS = tls
+    settings.clientTLS = try TLSContextSource.client(trustRoots: nil, verify: true)
     settings.limits = limits
     return SIPTransportStack(
       loop: signalling.loop, configuration: settings, logger: logger,

@@ -30,7 +30,8 @@ final class SystemReadings: Sendable {
       registry.reading("parley_sip_messages_received_total", "SIP messages received.", kind: .counter, labels: label) {
         [self] in Double(snapshot.withLock { $0.transport[name].messagesIn })
       }
-      registry.reading("parley_sip_messages_sent_total", "SIP messages sent.", kind: .counter, labels: label) { [self] in
+      registry.reading("parley_sip_messages_sent_total", "SIP messages sent.", kind: .counter, labels: label) {
+        [self] in
         Double(snapshot.withLock { $0.transport[name].messagesOut })
       }
     }
@@ -47,7 +48,8 @@ final class SystemReadings: Sendable {
       [self] in Double(snapshot.withLock { $0.transactions.timeouts })
     }
     for worker in hosts.indices {
-      registry.reading("parley_media_legs", "Legs with media, by worker.", labels: [("worker", "\(worker)")]) { [self] in
+      registry.reading("parley_media_legs", "Legs with media, by worker.", labels: [("worker", "\(worker)")]) {
+        [self] in
         Double(snapshot.withLock { $0.mediaLegs.indices.contains(worker) ? $0.mediaLegs[worker] : 0 })
       }
     }

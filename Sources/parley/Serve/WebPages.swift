@@ -54,7 +54,9 @@ struct WebPages: Sendable {
 
   /// The demo passwords are shown to this machine only: whoever sits here may read them in the terminal anyway.
   private func settings(forLoopback isLoopback: Bool) -> DeskSettings {
-    var servers = configuration.media.stun.map { DeskSettings.ICEServer(urls: ["stun:\($0)"], username: nil, credential: nil) }
+    var servers = configuration.media.stun.map {
+      DeskSettings.ICEServer(urls: ["stun:\($0)"], username: nil, credential: nil)
+    }
     for turn in configuration.media.turn {
       let scheme = turn.transport == .tls ? "turns" : "turn"
       let transport = turn.transport == .udp ? "udp" : "tcp"
@@ -65,6 +67,7 @@ struct WebPages: Sendable {
     }
     return DeskSettings(
       domain: configuration.sip.domain, websocket: "/sip", iceServers: servers, version: parleyVersion,
-      demo: isLoopback ? (demo?.users ?? []).map { .init(user: $0.name, password: $0.password, display: $0.display) } : [])
+      demo: isLoopback
+        ? (demo?.users ?? []).map { .init(user: $0.name, password: $0.password, display: $0.display) } : [])
   }
 }
