@@ -83,6 +83,16 @@ import Testing
         .isEmpty)
   }
 
+  @Test func forgetsARequestThatItsUserNeverAnswers() throws {
+    var layer = TransactionLayer(host: "192.0.2.2", seed: 1)
+    var options = newRequest(.options)
+    options.headers.prepend(.via, "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1;rport")
+    let incoming = try #require(layer.receive(.request(options), from: peer, now: .zero).newRequest)
+    _ = layer.respond(SIPResponse(to: incoming.request, status: 100, toTag: nil), to: incoming.id, now: .zero)
+    #expect(layer.advance(to: ms(31_999)).isEmpty && layer.count == 1)
+    #expect(layer.advance(to: ms(32_000)).isEmpty && layer.count == 0)
+  }
+
   @Test func refusesAMergedRequest() throws {
     var layer = TransactionLayer(host: "192.0.2.2", seed: 1)
     var first = newRequest(.invite)

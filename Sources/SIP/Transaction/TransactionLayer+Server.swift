@@ -49,7 +49,12 @@ extension TransactionLayer {
       return
     }
     let id = startServer(request, key, mergeKey, destination)
-    if request.method == .invite { startServer(id, .provisional, now, after: timers.trying) }
+    if request.method == .invite {
+      startServer(id, .provisional, now, after: timers.trying)
+    } else {
+      // By then the client has timed out: an answer would reach nobody (RFC 4320 §4).
+      startServer(id, .timeout, now, after: timers.timeout)
+    }
     actions.append(.request(ServerTransactionID(rawValue: id), request, flow))
   }
 
@@ -176,6 +181,7 @@ extension TransactionLayer {
       removeServer(id)
     } else {
       servers[id]?.state = .completed
+      servers[id]?.deadlines.clear(.timeout)
       startServer(id, .linger, now, after: timers.timeout)
     }
   }
