@@ -23,7 +23,8 @@ final class RESTHarness: Sendable {
   static let realm = "example"
 
   init() throws {
-    directory = FileManager.default.temporaryDirectory.appendingPathComponent("parley-\(RandomToken.hex(bytes: 8))").path
+    directory =
+      FileManager.default.temporaryDirectory.appendingPathComponent("parley-\(RandomToken.hex(bytes: 8))").path
     store = try Store(directory: directory)
     control = FakeGateway()
     let router = Router(context: TestContext.self)
@@ -147,7 +148,9 @@ final class FakeGateway: GatewayControl {
 
 extension CallRecord {
   /// An answered call of user 1001 to a trunk, every field set.
-  static func sample(_ id: String, startedAt: Int64 = 1_763_672_000_000, from: String = "1001", to: String = "+15550199")
+  static func sample(
+    _ id: String, startedAt: Int64 = 1_763_672_000_000, from: String = "1001", to: String = "+15550199"
+  )
     -> CallRecord
   {
     var caller = LegRecord(

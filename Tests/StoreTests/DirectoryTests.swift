@@ -171,7 +171,10 @@ import Testing
       #expect(problem { $0.allow = [network] }?.contains("\"\(network)\"") == true)
     }
     #expect(problem { $0.register = true } != nil)
-    #expect(problem { $0.register = true; $0.username = "u" } == nil)
+    #expect(
+      problem {
+        $0.register = true; $0.username = "u"
+      } == nil)
   }
 
   @Test func checksRoutes() {

@@ -140,10 +140,18 @@ import Testing
     (
       "provision: { users: [{ name: a, password: b }, { name: a, password: c }] }\n", ["provision.users lists a twice"]
     ),
-    ("provision: { trunks: [{ name: c, host: h, auth: { user: u } }] }\n", ["Did you mean provision.trunks[0].auth.username?"]),
-    ("provision: { trunks: [{ name: c, host: h, allow: [300.0.0.0/8] }] }\n", ["trunks[0].allow[0] is \"300.0.0.0/8\""]),
+    (
+      "provision: { trunks: [{ name: c, host: h, auth: { user: u } }] }\n",
+      ["Did you mean provision.trunks[0].auth.username?"]
+    ),
+    (
+      "provision: { trunks: [{ name: c, host: h, allow: [300.0.0.0/8] }] }\n", ["trunks[0].allow[0] is \"300.0.0.0/8\""]
+    ),
     ("provision: { trunks: [{ name: c, host: h, register: true }] }\n", ["A trunk that registers needs a user name"]),
-    ("provision: { trunks: [{ name: c, host: h, codecs: [mp3] }] }\n", ["codecs[0] is \"mp3\"", "opus, PCMU, PCMA or G722"]),
+    (
+      "provision: { trunks: [{ name: c, host: h, codecs: [mp3] }] }\n",
+      ["codecs[0] is \"mp3\"", "opus, PCMU, PCMA or G722"]
+    ),
     ("provision: { numbers: [{ number: 1, to: 1001 }] }\n", ["numbers[0].to is \"1001\"", "user:"]),
     ("provision: { routes: [{ match: \"(\", to: \"echo:\" }] }\n", ["provision.routes[0]", "no regular expression"]),
     ("http: {\n", ["parley.yaml:2", "this is no YAML"]),
@@ -171,7 +179,8 @@ import Testing
   @Test func secretsStayOutOfMessages() throws {
     let long = String(repeating: "s3cret", count: 100)
     let error = #expect(throws: ConfigurationError.self) {
-      try parse("provision: { users: [{ name: a, password: \(long) }] }\nkeys: { a: \(long) }", ["PARLEY_KEYS": "s3cret"])
+      try parse(
+        "provision: { users: [{ name: a, password: \(long) }] }\nkeys: { a: \(long) }", ["PARLEY_KEYS": "s3cret"])
     }
     #expect(error?.problems.count == 3)
     #expect(error?.description.contains("s3cret") == false)
@@ -244,7 +253,8 @@ import Testing
       try Configuration.load(path: nil, environment: ["PARLEY_CONFIG": place.file("x.yaml")])
     }
     #expect(binary?.description.contains("not UTF-8") == true)
-    try Data(repeating: 0x20, count: Configuration.largestFile + 1).write(to: URL(fileURLWithPath: place.file("x.yaml")))
+    try Data(repeating: 0x20, count: Configuration.largestFile + 1).write(
+      to: URL(fileURLWithPath: place.file("x.yaml")))
     let big = #expect(throws: ConfigurationError.self) {
       try Configuration.load(path: place.file("x.yaml"), environment: [:])
     }
@@ -272,7 +282,8 @@ import Testing
 
   @Test func theManualsExampleIsValid() throws {
     let manual = try String(contentsOf: Self.root.appendingPathComponent("Docs/configuration.md"), encoding: .utf8)
-    let example = try #require(manual.components(separatedBy: "```yaml\n").dropFirst().first?.components(separatedBy: "```").first)
+    let example = try #require(
+      manual.components(separatedBy: "```yaml\n").dropFirst().first?.components(separatedBy: "```").first)
     let configuration = try Configuration.parse(yaml: example, file: "manual", environment: [:])
     #expect(configuration.provision.numbers.count == 2)
   }
@@ -281,7 +292,9 @@ import Testing
     let configuration = try Configuration.parse(
       yaml: ConfigurationReference.yaml(), file: "reference", environment: [:])
     let blank = Configuration()
-    for setting in Configuration.settings { #expect(setting.show(configuration) == setting.show(blank), "\(setting.name)") }
+    for setting in Configuration.settings {
+      #expect(setting.show(configuration) == setting.show(blank), "\(setting.name)")
+    }
     // All that have a value are in it, uncommented.
     let named = Configuration.settings.filter { !$0.description.fallback.hasPrefix("(") }.map(\.name)
     #expect(Set(configuration.origins.keys) == Set(named))

@@ -31,7 +31,8 @@ import Testing
     let hashes = PasswordHashes(name: "1001", realm: "localhost", password: Secret(demo.users[0].password))
     #expect(try await store.user("1001")?.ha1MD5 == hashes.md5)
     #expect(try await store.user("1001")?.ha1SHA256 == hashes.sha256)
-    let mode = try FileManager.default.attributesOfItem(atPath: place.file("demo-users.json"))[.posixPermissions] as? Int
+    let mode =
+      try FileManager.default.attributesOfItem(atPath: place.file("demo-users.json"))[.posixPermissions] as? Int
     #expect(mode == 0o600)
     // The next start has the same ones, and creates nothing.
     let second = try await configuration().provision(into: store)
@@ -53,7 +54,8 @@ import Testing
   }
 
   @Test func configuredUsersAndKeysTakeThePlaceOfTheDemos() async throws {
-    let yaml = "keys: { a: b }\nprovision: { demo: true, users: [{ name: 1001, password: mine }], numbers: [{ number: 600, to: 'milliwatt:' }] }"
+    let yaml =
+      "keys: { a: b }\nprovision: { demo: true, users: [{ name: 1001, password: mine }], numbers: [{ number: 600, to: 'milliwatt:' }] }"
     let provisioned = try await configuration(yaml).provision(into: store)
     #expect(provisioned.keys == ["a": Secret("b")])
     let mine = PasswordHashes(name: "1001", realm: "localhost", password: Secret("mine"))

@@ -147,7 +147,8 @@ struct RESTRoutes<Context: RequestContext & RemoteAddressed> {
       router.on("/v1/**", method: method) { request, context in
         do {
           try await guardian.requireKey(request, from: context.remoteAddress)
-          throw RESTError.missing("There is no \(method.rawValue) \(request.uri.path). See signaling/rest/openapi.yaml.")
+          throw RESTError.missing(
+            "There is no \(method.rawValue) \(request.uri.path). See signaling/rest/openapi.yaml.")
         } catch {
           return RESTError(error).response
         }

@@ -5,7 +5,8 @@ struct CheckCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "check",
     abstract: "Look for what will not work: configuration, ports, certificate, addresses, data directory, limits.",
-    discussion: "Changes nothing. Exits with 1 if anything is FAIL. Run it while the server is stopped: its ports are tried.")
+    discussion:
+      "Changes nothing. Exits with 1 if anything is FAIL. Run it while the server is stopped: its ports are tried.")
 
   @OptionGroup var options: ConfigurationOptions
 

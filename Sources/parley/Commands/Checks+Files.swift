@@ -17,24 +17,34 @@ extension Checks {
     }
     guard let pem = try? String(contentsOfFile: path, encoding: .utf8) else {
       return [
-        Finding(.fail, "certificate", "\(path) cannot be read.", remedy: "Correct http.tls.certificate or its permissions.")
+        Finding(
+          .fail, "certificate", "\(path) cannot be read.", remedy: "Correct http.tls.certificate or its permissions.")
       ]
     }
     guard let keyPEM = try? String(contentsOfFile: keyPath, encoding: .utf8) else {
-      return [Finding(.fail, "certificate", "\(keyPath) cannot be read.", remedy: "Correct http.tls.key or its permissions.")]
+      return [
+        Finding(.fail, "certificate", "\(keyPath) cannot be read.", remedy: "Correct http.tls.key or its permissions.")
+      ]
     }
     // The first one is the server's own.
     guard let certificate = try? Certificate(pemEncoded: pem) else {
       return [
-        Finding(.fail, "certificate", "\(path) is no PEM certificate.", remedy: "It must begin with -----BEGIN CERTIFICATE-----.")
+        Finding(
+          .fail, "certificate", "\(path) is no PEM certificate.",
+          remedy: "It must begin with -----BEGIN CERTIFICATE-----.")
       ]
     }
     guard let key = try? Certificate.PrivateKey(pemEncoded: keyPEM) else {
-      return [Finding(.fail, "certificate", "\(keyPath) is no unencrypted PEM private key.", remedy: "Convert it: openssl pkey.")]
+      return [
+        Finding(
+          .fail, "certificate", "\(keyPath) is no unencrypted PEM private key.", remedy: "Convert it: openssl pkey.")
+      ]
     }
     if key.publicKey != certificate.publicKey {
       return [
-        Finding(.fail, "certificate", "\(keyPath) is not the key of \(path).", remedy: "Name the two files that belong together.")
+        Finding(
+          .fail, "certificate", "\(keyPath) is not the key of \(path).",
+          remedy: "Name the two files that belong together.")
       ]
     }
     let end = WallTime(milliseconds: Int64(certificate.notValidAfter.timeIntervalSince1970 * 1000)).rfc3339
@@ -130,7 +140,8 @@ extension Checks {
       case .user(let name) where !users.contains(name):
         Finding(.warn, subject, "leads to user \(name), who does not exist.", remedy: "parley user add \(name)")
       case .trunk(let name) where !trunks.contains(name):
-        Finding(.warn, subject, "leads to trunk \(name), which does not exist.", remedy: "parley trunk add \(name) HOST")
+        Finding(
+          .warn, subject, "leads to trunk \(name), which does not exist.", remedy: "parley trunk add \(name) HOST")
       default: nil
       }
     }
@@ -141,7 +152,8 @@ extension Checks {
     let page = URL(fileURLWithPath: web).appendingPathComponent("desk/index.html").path
     if FileManager.default.isReadableFile(atPath: page) { return [Finding(.ok, "http.web", "\(web) has the pages.")] }
     return [
-      Finding(.fail, "http.web", "\(page) cannot be read.", remedy: "Set http.web to the directory web of the distribution.")
+      Finding(
+        .fail, "http.web", "\(page) cannot be read.", remedy: "Set http.web to the directory web of the distribution.")
     ]
   }
 

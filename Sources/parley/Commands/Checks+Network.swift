@@ -82,7 +82,9 @@ extension Checks {
         return [
           Finding(
             .warn, "media.address", "guessed \(first), a private address: peers outside this network cannot reach it.",
-            remedy: "Behind NAT set media.address to the public address and forward sip and media ports; in a local network all is well.")
+            remedy:
+              "Behind NAT set media.address to the public address and forward sip and media ports; in a local network all is well."
+          )
         ]
       }
       return [Finding(.ok, "media.address", "guessed \(first).")]

@@ -19,7 +19,8 @@ struct TrunkCommand: AsyncParsableCommand {
     @Argument(help: "What routes call it.") var name: String
     @Argument(help: "Host name or address of the carrier, with an optional port.") var host: String
     @Option(help: "udp, tcp or tls.") var transport = "udp"
-    @Option(name: .customLong("codec"), help: "A codec, in order of preference; may be repeated. PCMU and PCMA without it.")
+    @Option(
+      name: .customLong("codec"), help: "A codec, in order of preference; may be repeated. PCMU and PCMA without it.")
     var codecs: [String] = []
     @Option(help: "A network whose calls are taken for this trunk's, such as 192.0.2.0/24; may be repeated.")
     var allow: [String] = []

@@ -14,7 +14,8 @@ struct UserCommand: AsyncParsableCommand {
     @Option(help: "The password. Other users of this machine can see it in the list of processes; prefer --ask.")
     var password: String?
 
-    @Flag(help: "Read the password from the terminal or from standard input. Without it a random one is made and shown.")
+    @Flag(
+      help: "Read the password from the terminal or from standard input. Without it a random one is made and shown.")
     var ask = false
 
     init() {}

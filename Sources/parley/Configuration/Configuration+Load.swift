@@ -83,7 +83,8 @@ extension Configuration {
       } else {
         let shown = setting.isSecret ? "" : " is \"\(value)\"; it"
         problems.append(
-          ConfigurationProblem(file: variable, message: "\(setting.name)\(shown) must be \(setting.description.expectation)."))
+          ConfigurationProblem(
+            file: variable, message: "\(setting.name)\(shown) must be \(setting.description.expectation)."))
       }
     }
   }

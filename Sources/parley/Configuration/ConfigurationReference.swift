@@ -41,7 +41,8 @@ enum ConfigurationReference {
     for setting in Configuration.settings {
       let it = setting.description
       let variable = it.environmentName.map { "`\($0)`" } ?? ""
-      out += "| `\(it.name)` | \(code(it.fallback)) | \(variable) | \(escape(it.summary)) It must be \(escape(it.expectation)). |\n"
+      out +=
+        "| `\(it.name)` | \(code(it.fallback)) | \(variable) | \(escape(it.summary)) It must be \(escape(it.expectation)). |\n"
     }
     for setting in Configuration.settings where !setting.description.fields.isEmpty {
       out += "\n### Entries of `\(setting.name)`\n\n| field | default | meaning |\n|---|---|---|\n"
