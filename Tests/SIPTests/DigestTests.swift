@@ -127,6 +127,18 @@ import Testing
     #expect(server.verify(authorised, now: .zero, ha1: ha1) == .rejected(.wrongResponse))
   }
 
+  @Test func refuseAWeakerAlgorithmThanAnyIsOffered() throws {
+    var strict = server([.sha256])
+    strict.singleChallengeAgents = []
+    var lax = server([.md5])
+    var client = client()
+    let register = try authorised(&lax, &client)
+    #expect(strict.verify(register, now: .zero, ha1: ha1) == .rejected(.algorithm))
+    // The servers share their seed and so their nonces: that is not the reason.
+    strict.algorithms = [.md5]
+    #expect(strict.verify(register, now: .zero, ha1: ha1) == .accepted(username: "alice"))
+  }
+
   @Test func refuseWrongPasswordsAndStrangers() throws {
     var server = server()
     var wrong = client("guess")

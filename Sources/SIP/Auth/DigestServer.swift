@@ -83,9 +83,10 @@ package struct DigestServer: Sendable {
   private mutating func verify(
     _ credentials: DigestCredentials, request: SIPRequest, now: Instant, ha1: (String, DigestAlgorithm) -> String?
   ) -> DigestVerdict {
-    guard let algorithm = credentials.algorithm, algorithms.contains(algorithm) || algorithm == .md5 else {
-      return .rejected(.algorithm)
-    }
+    // Without clients that are challenged with MD5 alone, a server of SHA-256 takes nothing weaker.
+    guard let algorithm = credentials.algorithm,
+      algorithms.contains(algorithm) || (algorithm == .md5 && !singleChallengeAgents.isEmpty)
+    else { return .rejected(.algorithm) }
     var qop: DigestQOP?
     var count: UInt32?
     if let text = credentials.qop {
