@@ -78,7 +78,8 @@ extension B2BUA {
       logger.notice(
         "authentication failed",
         metadata: [
-          "user": "\(claimed)", "why": "\(why.rawValue)", "source": "\(flow.remote)", "method": "\(request.method.rawValue)",
+          "user": "\(claimed)", "why": "\(why.rawValue)", "source": "\(flow.remote)",
+          "method": "\(request.method.rawValue)",
           "sip-call-id": "\(request.headers.callID ?? "")",
         ])
       // 403 rather than a new challenge: a phone would ask its user for a password that it has.
@@ -146,7 +147,8 @@ extension B2BUA {
         routed: directory.route(calledFromTrunk: dialled), maxForwards: maxForwards)
       return
     }
-    guard let user = userOfFlow(flow, from: from?.uri.user) ?? authenticate(request, transaction, flow, proxy: true) else {
+    guard let user = userOfFlow(flow, from: from?.uri.user) ?? authenticate(request, transaction, flow, proxy: true)
+    else {
       // Neither an allowed trunk nor a user who proved to be one: nothing was set up for it.
       metrics.refused("unauthenticated-invite")
       return
@@ -161,7 +163,8 @@ extension B2BUA {
   /// A connection over which the user registered has proved who is behind it; asking again costs a round trip.
   /// Datagrams prove nothing: there each INVITE is challenged.
   private func userOfFlow(_ flow: Flow, from claimed: String?) -> User? {
-    guard flow.transport.isReliable, let claimed, registrar.bindings(claimed, now: now).contains(where: { $0.flow == flow })
+    guard flow.transport.isReliable, let claimed,
+      registrar.bindings(claimed, now: now).contains(where: { $0.flow == flow })
     else { return nil }
     return directory.user(claimed)
   }
@@ -177,7 +180,8 @@ extension B2BUA {
       id: RandomToken.hex(bytes: 12), from: from, fromDisplay: display, to: dialled,
       direction: isTrunk ? .inbound : isOutbound ? .outbound : .internal, startedAt: .now())
     let caller = makeCallerLeg(request, transaction, flow, party: party)
-    let call = makeCall(caller: caller, routed: routed ?? RoutedCall(target: .user(""), number: dialled), record: record)
+    let call = makeCall(
+      caller: caller, routed: routed ?? RoutedCall(target: .user(""), number: dialled), record: record)
     call.maxForwards = maxForwards - 1
     call.isRouted = routed != nil
     metrics.callsStarted.increment()

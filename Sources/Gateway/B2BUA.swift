@@ -94,7 +94,9 @@ final class B2BUA {
     for registration in trunkRegistrations.values { registration.advance() }
     while let entry = timers.min, entry.deadline <= now {
       timers.removeMin()
-      guard timerGenerations[entry.call]?[entry.timer] == entry.generation, let call = calls[entry.call] else { continue }
+      guard timerGenerations[entry.call]?[entry.timer] == entry.generation, let call = calls[entry.call] else {
+        continue
+      }
       timerGenerations[entry.call]?[entry.timer] = nil
       enqueue(.timer(entry.timer), to: call)
     }
@@ -133,7 +135,9 @@ final class B2BUA {
       case .transmit(let message, let destination): dependencies.send(message, destination)
       case .request(let transaction, let request, let flow): route(request, transaction, flow)
       case .acknowledged(let transaction, let ack):
-        if let leg = invites[transaction] ?? leg(for: ack), let call = leg.call { enqueue(.acknowledged(leg, ack), to: call) }
+        if let leg = invites[transaction] ?? leg(for: ack), let call = leg.call {
+          enqueue(.acknowledged(leg, ack), to: call)
+        }
       case .cancelled(let transaction, let cancel):
         if let leg = invites[transaction], let call = leg.call { enqueue(.cancelled(leg, cancel), to: call) }
       case .acknowledgementMissing(let transaction):

@@ -19,12 +19,15 @@ package struct GatewayMetrics: Sendable {
   }
 
   func callEnded(_ outcome: CallRecord.Outcome) {
-    registry.counter("parley_calls_ended_total", "Calls that ended, by outcome.", labels: [("outcome", outcome.rawValue)])
-      .increment()
+    registry.counter(
+      "parley_calls_ended_total", "Calls that ended, by outcome.", labels: [("outcome", outcome.rawValue)]
+    )
+    .increment()
   }
 
   /// A refused request; `why` comes from a fixed set of words.
   func refused(_ why: String) {
-    registry.counter("parley_sip_refused_total", "SIP requests refused, by reason.", labels: [("reason", why)]).increment()
+    registry.counter("parley_sip_refused_total", "SIP requests refused, by reason.", labels: [("reason", why)])
+      .increment()
   }
 }

@@ -135,7 +135,8 @@ extension Call {
     switch event {
     case .iceConnected(let local, let remote):
       core.cancelTimer(.mediaRecovery(leg.id), of: self)
-      logger.debug("ICE connected", metadata: ["leg": "\(leg.record.party)", "local": "\(local)", "remote": "\(remote)"])
+      logger.debug(
+        "ICE connected", metadata: ["leg": "\(leg.record.party)", "local": "\(local)", "remote": "\(remote)"])
     case .iceDisconnected:
       core.setTimer(.mediaRecovery(leg.id), of: self, after: core.configuration.mediaRecovery)
     case .transportConnected(let profile):

@@ -71,7 +71,8 @@ final class Call {
     case .acknowledged(let leg, let ack): await leg.acknowledged(ack)
     case .cancelled(let leg, let cancel): await callerCancelled(leg, cancel)
     case .acknowledgementMissing(let leg):
-      await end(by: .system, status: 200, reason: "the \(leg.isCaller ? "caller" : "callee") never acknowledged the answer")
+      await end(
+        by: .system, status: 200, reason: "the \(leg.isCaller ? "caller" : "callee") never acknowledged the answer")
     case .response(let leg, let transaction, let response, let flow):
       await leg.receive(response, transaction: transaction, flow: flow)
     case .requestFailed(let leg, let transaction, let failure): await leg.requestFailed(transaction, failure)

@@ -81,7 +81,8 @@ extension SIPLeg {
     let isFork = self.dialog != nil && self.dialog?.id != dialog.id
     if isFork || phase != .inviting {
       // Answered by another fork already, or crossing our CANCEL: accept and leave at once (RFC 3261 §13.2.2.4, §9.1).
-      core.acknowledge(dialog.makeACK(sequence: inviteRequest.headers.cSeq?.number ?? 1), for: transaction, dialog: dialog, leg: self)
+      core.acknowledge(
+        dialog.makeACK(sequence: inviteRequest.headers.cSeq?.number ?? 1), for: transaction, dialog: dialog, leg: self)
       var bye = dialog.makeRequest(.bye)
       bye.headers.append(.reason, "SIP;cause=200;text=\"Call completed elsewhere\"")
       core.send(bye, to: core.inDialogDestination(of: self, dialog: dialog), owner: B2BUA.Owner?.none)
@@ -89,7 +90,8 @@ extension SIPLeg {
     }
     self.dialog = dialog
     core.register(self)
-    core.acknowledge(dialog.makeACK(sequence: inviteRequest.headers.cSeq?.number ?? 1), for: transaction, dialog: dialog, leg: self)
+    core.acknowledge(
+      dialog.makeACK(sequence: inviteRequest.headers.cSeq?.number ?? 1), for: transaction, dialog: dialog, leg: self)
     phase = .answered
     record.answeredAt = .now()
     record.status = 200
@@ -127,7 +129,8 @@ extension SIPLeg {
       guard let answer = try? credentials?.answer(response, to: inviteRequest) else { return false }
       inviteRequest = answer
     case 422:
-      guard let policy = core.sessionPolicy.adapted(to: response), let sequence = inviteRequest.headers.cSeq?.number else {
+      guard let policy = core.sessionPolicy.adapted(to: response), let sequence = inviteRequest.headers.cSeq?.number
+      else {
         return false
       }
       policy.offer(in: &inviteRequest)

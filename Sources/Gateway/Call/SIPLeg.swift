@@ -148,7 +148,8 @@ final class SIPLeg {
   static func defaultAddress(_ candidates: [String]) -> SocketAddress {
     for line in candidates {
       let fields = line.split(separator: " ")
-      if fields.count > 5, fields[2].lowercased() == "udp", let ip = IPAddress(fields[4]), let port = UInt16(fields[5]) {
+      if fields.count > 5, fields[2].lowercased() == "udp", let ip = IPAddress(fields[4]), let port = UInt16(fields[5])
+      {
         return SocketAddress(ip: ip, port: port)
       }
     }

@@ -118,14 +118,19 @@ package actor MediaHost {
   package func configure(_ id: LegID, audio: NegotiatedAudio, remote: HostedRemote?) throws {
     guard let leg = legs[id] else { return }
     switch (remote, leg.transport) {
-    case (.webRTC(let ufrag, let password, let candidates, let algorithm, let fingerprint, let isLite, let server), .webRTC(let transport)):
+    case (
+      .webRTC(let ufrag, let password, let candidates, let algorithm, let fingerprint, let isLite, let server),
+      .webRTC(let transport)
+    ):
       try transport.setRemote(
-        ufrag: ufrag, password: password, candidates: candidates, 
+        ufrag: ufrag, password: password, candidates: candidates,
         fingerprint: (algorithm, fingerprint), isLite: isLite, role: server ? .server : .client)
     case (.rtp(let rtp, let rtcp, let muxed), .plain(let transport)):
       transport.setRemote(rtp: rtp, rtcp: rtcp, muxed: muxed)
     case (nil, _), (.webRTC, .plain), (.rtp, .webRTC): break
     }
+    var audio = audio
+    audio.opus.complexity = configuration.opusComplexity
     try leg.media.configure(audio, now: worker.now)
     try leg.media.setInbandDTMFDetection(audio.receiveTelephoneEvents.isEmpty, now: worker.now)
   }
@@ -209,8 +214,9 @@ package actor MediaHost {
 
   private func makeMediaLeg(_ id: LegID, ssrc: SSRC, cname: String) -> MediaLeg {
     let media = MediaLeg(
-      ssrc: ssrc, cname: cname, firstSequence: UInt16.random(in: 0...UInt16.max),
-      firstTimestamp: UInt32.random(in: 0...UInt32.max), seed: UInt64.random(in: 0...UInt64.max), now: worker.now)
+      ssrc: ssrc, cname: cname, firstSequence: UInt16.random(in: 0..<32_768),
+      firstTimestamp: UInt32.random(in: 0...UInt32.max), seed: UInt64.random(in: 0...UInt64.max), now: worker.now,
+      wall: .now())
     media.mediaTimeout = configuration.mediaTimeout
     media.onEvent = { [events] event in
       switch event {

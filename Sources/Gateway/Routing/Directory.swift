@@ -107,6 +107,11 @@ package struct RoutedCall: Sendable, Hashable {
   package let target: RouteTarget
   /// The number to send on, or the extension dialled.
   package let number: String
+
+  package init(target: RouteTarget, number: String) {
+    self.target = target
+    self.number = number
+  }
 }
 
 /// An IP network, `192.0.2.0/24`; a bare address is a network of one.
@@ -148,7 +153,9 @@ package enum DialledNumber {
     }
     guard !digits.isEmpty else { return text }
     // Eight digits behind 00: short codes such as 0012 stay what they are.
-    if digits.count >= 10, digits[0] == 0x30, digits[1] == 0x30 { digits.replaceSubrange(0..<2, with: [UInt8(ascii: "+")]) }
+    if digits.count >= 10, digits[0] == 0x30, digits[1] == 0x30 {
+      digits.replaceSubrange(0..<2, with: [UInt8(ascii: "+")])
+    }
     return String(decoding: digits, as: UTF8.self)
   }
 }

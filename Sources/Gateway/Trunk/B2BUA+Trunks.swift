@@ -11,7 +11,8 @@ extension B2BUA {
     for rule in new.invalidRoutes {
       logger.error("a route is skipped: its match is no regular expression", metadata: ["match": "\(rule.match)"])
     }
-    for (name, registration) in trunkRegistrations where new.trunk(name) != registration.trunk || !registration.trunk.register {
+    for (name, registration) in trunkRegistrations
+    where new.trunk(name) != registration.trunk || !registration.trunk.register {
       registration.unregister()
       trunkRegistrations[name] = nil
     }
