@@ -103,7 +103,7 @@ final class ICEAgent {
     self.stream = stream
     callbacks = Callbacks(worker: worker, context: context)
     connect()
-    context.resume()
+    context.touch()
   }
 
   deinit { close() }
@@ -162,7 +162,11 @@ final class ICEAgent {
   }
 
   /// False when no socket could be bound.
-  func gather() -> Bool { !closed && nice_agent_gather_candidates(agent, stream) != 0 }
+  func gather() -> Bool {
+    guard !closed else { return false }
+    context.touch()
+    return nice_agent_gather_candidates(agent, stream) != 0
+  }
 
   /// `candidate:…` lines of what is gathered so far.
   var localCandidates: [String] {
@@ -186,12 +190,18 @@ final class ICEAgent {
   }
 
   /// New credentials; the selected pair goes on carrying packets until a new one is found (RFC 8445 §9).
-  func restart() { if !closed { nice_agent_restart_stream(agent, stream) } }
+  func restart() {
+    guard !closed else { return }
+    context.touch()
+    nice_agent_restart_stream(agent, stream)
+  }
 
   // MARK: Remote side
 
   func setRemoteCredentials(ufrag: String, password: String) -> Bool {
-    !closed && nice_agent_set_remote_credentials(agent, stream, ufrag, password) != 0
+    guard !closed else { return false }
+    context.touch()
+    return nice_agent_set_remote_credentials(agent, stream, ufrag, password) != 0
   }
 
   /// How many of the lines libnice took.
@@ -203,6 +213,7 @@ final class ICEAgent {
       list = g_slist_append(list, candidate)
     }
     guard list != nil else { return 0 }
+    context.touch()
     let taken = nice_agent_set_remote_candidates(agent, stream, 1, list)
     var node = list
     while let item = node {
@@ -219,7 +230,7 @@ final class ICEAgent {
     guard !closed else { return }
     cnice_set_uint(UnsafeMutableRawPointer(agent), "idle-timeout", settled ? 50 : 5000)
     context.isUrgent = !settled
-    context.resume()
+    context.touch()
   }
 
   func setControlling(_ controlling: Bool) {
@@ -232,6 +243,7 @@ final class ICEAgent {
   func send(_ packet: UnsafeRawBufferPointer) -> Bool {
     guard !closed, let base = packet.baseAddress else { return false }
     let bytes = base.assumingMemoryBound(to: gchar.self)
+    context.touch()
     return nice_agent_send(agent, stream, 1, guint(packet.count), bytes) == gint(packet.count)
   }
 
@@ -272,6 +284,7 @@ final class ICEAgent {
   func close() {
     guard !closed else { return }
     closed = true
+    context.touch()
     callbacks.onPacket = nil
     callbacks.onState = nil
     callbacks.onSelectedPair = nil

@@ -4,8 +4,8 @@ internal import Core
 /// Owns the `GMainContext` of one agent, run inside the worker's own loop: only an agent that has something to do costs
 /// anything, where one context for all agents walks every source of every agent at each turn.
 ///
-/// The context is polled from outside: GLib tells which descriptors and which deadline it waits for, and wakes its own
-/// eventfd (one of those descriptors) whenever that changes.
+/// The context is polled from outside: GLib tells which descriptors and which deadline it waits for. That is asked after
+/// each run, and after each call into libnice from outside, which `touch()` announces.
 final class ICEContext: ReadyHandler {
   let pointer: OpaquePointer
   private unowned let worker: MediaWorker
@@ -15,6 +15,7 @@ final class ICEContext: ReadyHandler {
   private var deadline: Instant?
   private var polled: [GPollFD]
   private var isClosed = false
+  private var isTouched = false
 
   private struct Watch {
     var descriptor: Int32
@@ -24,12 +25,12 @@ final class ICEContext: ReadyHandler {
 
   /// Connecting agents are heard at once; connected ones with the media.
   var isUrgent = true {
-    didSet { if isUrgent != oldValue { resume() } }
+    didSet { if isUrgent != oldValue { touch() } }
   }
 
   init(worker: MediaWorker) {
     self.worker = worker
-    pointer = g_main_context_new_with_flags(G_MAIN_CONTEXT_FLAGS_OWNERLESS_POLLING)
+    pointer = g_main_context_new()
     polled = [GPollFD](repeating: GPollFD(), count: 8)
   }
 
@@ -56,6 +57,17 @@ final class ICEContext: ReadyHandler {
     if g_main_context_check(pointer, .max, &polled, gint(waits.count)) != 0 { g_main_context_dispatch(pointer) }
     g_main_context_release(pointer)
     resume()
+  }
+
+  /// libnice was called and may wait for something else now. Looked at once, at the end of the turn.
+  func touch() {
+    guard !isTouched else { return }
+    isTouched = true
+    worker.atEndOfTurn { [weak self] in
+      guard let self else { return }
+      isTouched = false
+      resume()
+    }
   }
 
   /// Takes over what the context waits for.
@@ -110,11 +122,13 @@ final class ICEContext: ReadyHandler {
       deadline = nil
       return
     }
-    let wanted = worker.now + .milliseconds(Int64(milliseconds))
+    // libnice truncates its timers to milliseconds and then asks for 0 until the rest of the last one is over.
+    let delay = Duration.milliseconds(isUrgent ? Int64(milliseconds) : max(1, Int64(milliseconds)))
+    let wanted = worker.now + delay
     // A timer that fires a little early only asks again; GLib counts whole milliseconds.
     if timer?.isActive == true, let deadline, deadline <= wanted, deadline + .milliseconds(5) > wanted { return }
     deadline = wanted
-    timer = worker.after(.milliseconds(Int64(milliseconds))) { [unowned self] _ in self.run() }
+    timer = worker.after(delay) { [unowned self] _ in self.run() }
   }
 
   /// Stops. Not from inside the context.
