@@ -25,8 +25,9 @@ package struct DigestServer: Sendable {
   package let realm: String
   /// Challenges are sent in this order; a client answers the first that it can (RFC 8760 §2.4).
   package var algorithms: [DigestAlgorithm]
-  /// Clients whose User-Agent begins with one of these get a single MD5 challenge: they read only the first.
-  package var singleChallengeAgents = ["JsSIP", "SIP.js"]
+  /// Clients whose User-Agent begins with one of these get a single MD5 challenge: JsSIP and SIP.js read only the first,
+  /// baresip before 2.0 gives up at one whose algorithm it does not know.
+  package var singleChallengeAgents = ["JsSIP", "SIP.js", "baresip v0", "baresip v1"]
   package var qops: [DigestQOP] = [.auth]
   /// Whether credentials without `qop` (RFC 2069) are accepted; their nonce is good for one request.
   package var acceptsLegacy = true
