@@ -4,7 +4,8 @@ import pytest
 from conftest import CALLER, RAW
 from support.audio import ALICE, BOB, CARRIER, MILLIWATT
 from support.audio import CALLER as CALLER_TONE
-from support.baresip import Baresip
+from support.baresip import NUMBER, Baresip
+from support.browser import Agent
 from support.sip import Dialog, Media, sdp
 
 
@@ -166,3 +167,41 @@ def test_all_contacts_of_a_user_ring_and_the_others_learn_who_answered(server, k
     record = server.record(known, to="+15550100")
     assert record["outcome"] == "answered"
 
+
+
+@pytest.mark.parametrize("codec", ["opus", "G722", "PCMA"])
+def test_a_trunk_with_another_codec(new_server, browsers, codec):
+    """Opus goes through as it is; G.722 and A-law are transcoded."""
+    with Baresip(CALLER, CALLER_TONE, codecs=(codec,)) as carrier:
+        parley = new_server(
+            users=("1001",),
+            trunks=[{"name": "carrier", "host": f"{CALLER}:{carrier.port}", "codecs": [codec]}],
+            routes=[{"match": r"^9(\d+)$", "to": "trunk:carrier", "number": NUMBER}],
+        )
+        alice = Agent(browsers, parley, "1001", ALICE)
+        try:
+            alice.call("9115551236")
+            hears(alice.listen(2.5).last(1.5), CALLER_TONE, ALICE)
+            hears(carrier.listen(2).last(1.5), ALICE, CALLER_TONE)
+            alice.hang_up()
+            assert [leg["codec"] for leg in parley.record(to="9115551236")["legs"]] == ["opus", codec]
+        finally:
+            alice.close()
+    assert parley.stop() == 0
+
+
+def test_six_calls_at_a_time_stay_apart(server, known, trunk, party):
+    """Each caller hears its own echo and nobody else's."""
+    tones = (455, 600, 1115, 1500, 1855, 2525)
+    made = []
+    for tone in tones:
+        voice, dialog = party(tone), Dialog(trunk)
+        answer = dialog.dial(server.uri("+15550600"), sdp(RAW, voice.port))
+        media = Media(answer.body)
+        voice.start(media.address, media.port)
+        made.append((tone, voice, dialog))
+    made[0][1].listen(2)
+    for tone, voice, dialog in made:
+        hears(voice.heard().last(1), tone, *(other for other in tones if other != tone))
+        assert dialog.bye().status == 200
+    server.record(known, to="+15550600")

@@ -7,6 +7,7 @@ import socket
 import pytest
 from conftest import PHONE
 from support.audio import ALICE, BOB
+from support.baresip import Baresip
 from support.proxy import Proxy
 from support.sip import Dialog, Endpoint, authorization, parameters, sdp, token
 
@@ -79,15 +80,16 @@ def test_a_websocket_needs_the_sip_subprotocol(server, known):
         connection.close()
 
 
-@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+@pytest.mark.parametrize("transport", ["UDP", "TCP", "TLS"])
 def test_a_desk_phone_registers_with_digest(server, known, transport):
-    phone = Endpoint(PHONE, 0, server.sip, transport)
+    remote = ("127.0.0.1", server.sips_port) if transport == "TLS" else server.sip
+    phone = Endpoint(PHONE, 0, remote, transport)
     try:
         answer = phone.register("1003", "pw-1003", server.domain)
         assert answer.status == 200
         contacts = ",".join(answer.all("contact"))
         assert f"{PHONE}:{phone.port}" in contacts and "expires=" in contacts
-        assert "rport=" in answer.get("via") or transport == "TCP"
+        assert "rport=" in answer.get("via") or transport != "UDP"
         gone = phone.register("1003", "pw-1003", server.domain, expires=0)
         assert gone.status == 200 and f"{PHONE}:{phone.port}" not in ",".join(gone.all("contact"))
         assert phone.register("1003", "wrong", server.domain).status in (401, 403)
@@ -170,3 +172,15 @@ def test_a_keep_alive_on_tcp_is_answered_with_one_crlf(server, known):
     with socket.create_connection(server.sip, timeout=5) as connection:
         connection.sendall(b"\r\n\r\n")
         assert connection.recv(16) == b"\r\n"
+
+
+def test_baresip_registers_and_hears_itself_in_the_echo(server, known):
+    register = ("127.0.0.1", server.sip_port, "1003", "pw-1003", server.domain)
+    with Baresip(PHONE, BOB, register=register, name="phone") as phone:
+        phone.wait_registered()
+        phone.dial(server.uri("600"))
+        phone.wait("CALL_ESTABLISHED")
+        assert phone.listen(2.5).last(1).is_tone(BOB)
+        phone.hang_up()
+    record = server.record(known, to="600")
+    assert (record["from"], record["outcome"]) == ("1003", "answered")

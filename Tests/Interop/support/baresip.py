@@ -15,6 +15,8 @@ from .ports import free_port
 CODECS = {"PCMU": "PCMU/8000/1", "PCMA": "PCMA/8000/1", "G722": "G722/16000/1", "opus": "opus/48000/1"}
 # baresip takes calls for its own user only: routes to it rewrite what was dialled to this.
 NUMBER = "5551234"
+# There is no resampler in Debian's build: what is played has the codec's rate.
+RATES = {"opus": 48000, "G722": 16000}
 MODULES = ("account", "contact", "menu", "ctrl_tcp")
 
 
@@ -24,7 +26,7 @@ class Baresip:
     `answer`: "auto" or "manual". `register`: (host, port, user, password, domain) to register there."""
 
     def __init__(self, address, tone, answer="auto", codecs=("PCMU", "PCMA"), register=None, name="carrier"):
-        self.address, self.name, self.rate = address, name, 48000 if codecs[0] == "opus" else 8000
+        self.address, self.name, self.rate = address, name, RATES.get(codecs[0], 8000)
         self.port, self.control_port = free_port(address), free_port(address)
         self.directory = Path(tempfile.mkdtemp(prefix="parley-baresip."))
         self.tone = tone
@@ -63,7 +65,7 @@ class Baresip:
         parameters = f";answermode={answer};audio_codecs={wanted};ptime=20"
         if register:
             host, port, user, password, domain = register
-            account = f'<sip:{user}@{domain}>;auth_user={user};auth_pass={password};outbound="sip:{host}:{port};transport=udp";regint=60'
+            account = f'<sip:{user}@{domain}>;auth_user={user};auth_pass={password};outbound="sip:{host}:{port};transport=udp;lr";regint=300'
         else:
             account = f"<sip:{NUMBER}@{address}:{self.port};transport=udp>;regint=0"
         (self.directory / "accounts").write_text(account + parameters + "\n")
@@ -131,6 +133,13 @@ class Baresip:
 
     def dial(self, uri):
         return self.command("dial", uri)
+
+    def wait_registered(self, timeout=10):
+        """By its log: the event may be older than the control connection."""
+        deadline = time.monotonic() + timeout
+        while "200 OK" not in self.log():
+            assert time.monotonic() < deadline, f"baresip did not register:\n{self.log()[-800:]}"
+            time.sleep(0.1)
 
     def accept(self):
         return self.command("accept")

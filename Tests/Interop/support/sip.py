@@ -8,6 +8,7 @@ import queue
 import re
 import secrets
 import socket
+import ssl
 import threading
 import time
 
@@ -175,6 +176,10 @@ class Endpoint:
             self.port = self.socket.getsockname()[1]
         else:
             self.socket = socket.create_connection(server, timeout=5, source_address=(address, port))
+            if transport == "TLS":
+                context = ssl.create_default_context()
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                self.socket = context.wrap_socket(self.socket)
             self.port = self.socket.getsockname()[1]
         self.socket.settimeout(0.2)
         self.thread = threading.Thread(target=self._read, daemon=True)
