@@ -93,8 +93,7 @@ def summed(results, status):
 
 
 def setup():
-    level = "bench" if os.environ.get("CI") else "test"
-    status, _ = run("setup", ["scripts/setup", level])
+    status, _ = run("setup", ["scripts/setup", "test"])
     return one_check(status)
 
 
