@@ -108,9 +108,12 @@ final class SIPConnection: ChannelInboundHandler {
   // MARK: In
 
   private func handle(_ event: Framing.Event, _ now: Instant) {
-    if case .closing = phase {
+    switch phase {
+    case .open: break
+    case .closing:
       if case .close = event { abort() }
       return
+    case .closed: return
     }
     takeAllowance(now)
     switch event {
