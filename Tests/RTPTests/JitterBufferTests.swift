@@ -283,6 +283,42 @@ extension Listener {
     }
   }
 
+  @Test(arguments: [150, 500, 900]) func aPauseThatTheClockDoesNotShowCostsNoDelay(pause: Int) {
+    let listener = Listener()
+    // The far end stops for a while and goes on with the next timestamp, as prompts and transfers do.
+    let packets = flights(600) { $0 < 200 ? 20 : 20 + pause }
+    listener.run(Array(packets[..<400]), tail: 0)
+    #expect(listener.buffer.targetDelay <= .milliseconds(60))
+    listener.run(Array(packets[400...]), tail: 0)
+    #expect(listener.played.count >= 598)
+    #expect(listener.playedAt[listener.playedAt.count - 1] - (599 * 20 + 20 + pause) <= 80)
+    #expect(listener.missing <= 12)
+  }
+
+  @Test func eventsInTheStreamAreNoLoss() {
+    let listener = Listener()
+    var ms = 0
+    for i in 0..<300 {
+      if (100..<110).contains(i) {
+        let empty = UnsafeRawBufferPointer(start: nil, count: 0)
+        let verdict = listener.buffer.insert(
+          sequence: UInt16(i), timestamp: 16_000, payload: empty, carriesAudio: false, now: at(ms))
+        #expect(verdict == .stored)
+      } else {
+        listener.hear(i, timestamp: UInt32(i * 160), ms: ms)
+      }
+      listener.tick(ms: ms + 3)
+      ms += 20
+    }
+    for _ in 0..<10 {
+      listener.tick(ms: ms + 3)
+      ms += 20
+    }
+    #expect(listener.played == (0..<100).map { UInt16($0) } + (110..<300).map { UInt16($0) })
+    #expect(listener.buffer.statistics.lost == 0 && listener.buffer.statistics.late == 0)
+    #expect(listener.buffer.bufferedPackets == 0)
+  }
+
   @Test func anotherNumberingIsTakenUpAtItsSecondPacket() {
     let listener = Listener()
     listener.run(flights(100) { _ in 20 })

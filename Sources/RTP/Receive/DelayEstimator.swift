@@ -2,7 +2,8 @@
 ///
 /// Transit is arrival minus media time: network delay plus an unknown constant. The lowest transit of the last 5 to 10 s
 /// is the base, which follows clock drift and changes of route; what a packet took beyond it is its relative delay. The
-/// target is the 97th percentile of the last 500 relative delays. All times in nanoseconds.
+/// target is the 97th percentile of the last 500 relative delays. When a whole half second of packets stays far above the
+/// base, the route or the far end's clock has moved and the base follows at once. All times in nanoseconds.
 struct DelayEstimator: Sendable {
   static let quantile = 0.97
   /// Transit moved more than this between two packets: the far end's clock was set, not the network slow.
@@ -20,6 +21,13 @@ struct DelayEstimator: Sendable {
   private var windowMinimum: Int64 = .max
   private var previousMinimum: Int64 = .max
   private(set) var lastTransit: Int64?
+  /// The packet just observed moved the base up to a new level.
+  private(set) var tookLevel = false
+  /// The transits of the packets since the last block ended.
+  private var block: InlineArray<25, Int64> = InlineArray(repeating: 0)
+  private var blockCount = 0
+  /// A block whose lowest transit lies that far above the base is a new level.
+  private static let levelShift: Int64 = 80_000_000
 
   /// The lowest recent transit; nil before the first packet.
   var base: Int64? { lastTransit == nil ? nil : min(windowMinimum, previousMinimum) }
@@ -34,6 +42,7 @@ struct DelayEstimator: Sendable {
     lastTransit = nil
     windowMinimum = .max
     previousMinimum = .max
+    blockCount = 0
   }
 
   /// Takes a packet's transit.
@@ -51,7 +60,26 @@ struct DelayEstimator: Sendable {
     windowMinimum = min(windowMinimum, transit)
     let relative = max(0, transit &- min(windowMinimum, previousMinimum))
     record(relative)
-    return relative
+    tookLevel = false
+    block[blockCount] = transit
+    blockCount += 1
+    if blockCount == block.count { endBlock(now) }
+    return tookLevel ? max(0, transit &- windowMinimum) : relative
+  }
+
+  private mutating func endBlock(_ now: Int64) {
+    blockCount = 0
+    var lowest = Int64.max
+    for i in block.indices { lowest = min(lowest, block[i]) }
+    guard lowest &- min(windowMinimum, previousMinimum) > Self.levelShift else { return }
+    tookLevel = true
+    windowMinimum = lowest
+    previousMinimum = .max
+    windowStart = now
+    for i in counts.indices { counts[i] = 0 }
+    historyCount = 0
+    historyNext = 0
+    for i in block.indices { record(block[i] &- lowest) }
   }
 
   private mutating func record(_ relative: Int64) {

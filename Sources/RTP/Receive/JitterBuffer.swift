@@ -9,69 +9,6 @@ package import Core
 /// Delay is counted from the fastest recent packet: a packet that came as fast as any and is popped 60 ms later has had
 /// 60 ms. `targetDelay` rises at once when packets come late and falls by 10 ms a second.
 package struct JitterBuffer: ~Copyable {
-  package struct Configuration: Hashable, Sendable {
-    package var minimumDelay: Duration = .milliseconds(20)
-    package var maximumDelay: Duration = .milliseconds(400)
-    /// Before anything is known of the network.
-    package var initialDelay: Duration = .milliseconds(40)
-    /// Pops without any packet that are concealed; then the buffer fills up anew.
-    package var maximumConcealment = 3
-
-    package init() {}
-  }
-
-  package enum Verdict: Hashable, Sendable {
-    case stored
-    case duplicate
-    /// Its turn is over, or its number is far from all others and not yet confirmed by a second packet.
-    case late
-    /// Stored as the first packet of another numbering; everything before it is gone.
-    case reset
-    /// Longer than a slot; dropped.
-    case oversized
-  }
-
-  package enum Pop: Hashable, Sendable {
-    case packet(Slot)
-    /// Lost, or not here yet: conceal one packet's time. `next` is the packet directly behind the lost one, which may
-    /// carry forward error correction for it; it is not consumed.
-    case missing(next: Slot?)
-    /// The far end left a pause here (discontinuous transmission): fill one packet's time with comfort noise.
-    case gap
-    /// Not started, or run dry and filling up.
-    case waiting
-  }
-
-  /// What the consumer should do to the audio it gets.
-  package enum Adjustment: Hashable, Sendable { case none, accelerate, expand }
-
-  /// One packet. Its bytes are had from `payload(of:)`.
-  package struct Slot: Hashable, Sendable {
-    package var sequence: UInt16
-    package var timestamp: UInt32
-    package var payloadType: PayloadType
-    package var marker: Bool
-    /// In timestamp units; estimated where `insert` was not told.
-    package var duration: UInt32
-    /// Bytes.
-    package var count: Int
-    let index: Int
-  }
-
-  /// Counts since the buffer was made.
-  package struct Statistics: Hashable, Sendable {
-    package var stored = 0
-    package var duplicates = 0
-    package var late = 0
-    /// Numbers that were passed over without their packet.
-    package var lost = 0
-    package var resets = 0
-    /// Dropped to bring the delay down: more packets than slots, or far too old.
-    package var discarded = 0
-    package var oversized = 0
-    package var underruns = 0
-  }
-
   package static let slotCount = 64
   package static let slotSize = 1_500
 
@@ -83,6 +20,7 @@ package struct JitterBuffer: ~Copyable {
     var epoch = 0
     /// Extended timestamp.
     var time: Int64 = 0
+    var carriesAudio = true
     var slot: Slot
   }
   static let vacant = Int64.min
@@ -159,7 +97,11 @@ package struct JitterBuffer: ~Copyable {
   package var currentDelay: Duration { .nanoseconds(smoothedDelay) }
 
   /// Whether the audio should be shortened or stretched to bring `currentDelay` to `targetDelay`.
-  package var adjustment: Adjustment { state == .playing ? adjusting : .none }
+  package var adjustment: Adjustment {
+    guard state == .playing else { return .none }
+    // With nothing in store there is nothing to hurry for: the delay is the network's, not ours.
+    return adjusting == .accelerate && bufferedPackets == 0 ? .none : adjusting
+  }
 
   /// The consumer removed (negative) or added (positive) that much audio.
   package mutating func timeScaled(by duration: Duration) {
@@ -192,10 +134,13 @@ package struct JitterBuffer: ~Copyable {
 
   /// Stores a packet.
   ///
-  /// - Parameter duration: Of its audio in timestamp units, where the caller can tell from the payload.
+  /// - Parameters:
+  ///   - duration: Of its audio in timestamp units, where the caller can tell from the payload.
+  ///   - carriesAudio: False for a packet of the source that is handled elsewhere, such as a telephone event: its number
+  ///     is no loss then, and `pop` passes over it.
   package mutating func insert(
     sequence: UInt16, timestamp: UInt32, payload: UnsafeRawBufferPointer, payloadType: PayloadType = PayloadType(0),
-    marker: Bool = false, duration: UInt32? = nil, now: Instant
+    marker: Bool = false, duration: UInt32? = nil, carriesAudio: Bool = true, now: Instant
   ) -> Verdict {
     guard payload.count <= Self.slotSize else {
       statistics.oversized &+= 1
@@ -231,10 +176,11 @@ package struct JitterBuffer: ~Copyable {
     } else {
       let step = before.map { number - $0 } ?? 64
       receivedWindow = step >= 64 ? 1 : receivedWindow << UInt64(step) | 1
-      learnDuration(timestamp, follows: before == number - 1, explicit: duration)
+      if carriesAudio { learnDuration(timestamp, follows: before == number - 1, explicit: duration) }
     }
 
-    let (entryEpoch, time, media, relative) = place(timestamp, isNewest: isNewest, now: now)
+    let (entryEpoch, time, media, relative) =
+      carriesAudio ? place(timestamp, isNewest: isNewest, now: now) : (epoch, newestTime, 0, nil)
     if state == .idle {
       state = .buffering
       next = number
@@ -255,7 +201,7 @@ package struct JitterBuffer: ~Copyable {
     let index = Int(truncatingIfNeeded: number & Int64(Self.slotCount - 1))
     if entries[index].number == Self.vacant { bufferedPackets += 1 }
     entries[index] = Entry(
-      number: number, media: media, epoch: entryEpoch, time: time,
+      number: number, media: media, epoch: entryEpoch, time: time, carriesAudio: carriesAudio,
       slot: Slot(
         sequence: sequence, timestamp: timestamp, payloadType: payloadType, marker: marker,
         duration: duration ?? packetDuration, count: payload.count, index: index))
@@ -287,6 +233,11 @@ package struct JitterBuffer: ~Copyable {
       return (epoch - 1, time, 0, nil)
     }
     let relative = estimator.observe(transit: transit, now: now.nanoseconds)
+    if estimator.tookLevel {
+      // What was learnt since the shift is no jitter.
+      target = max(clamp(estimator.percentile + 5_000_000), clamp(configuration.initialDelay.nanoseconds))
+      targetSince = now
+    }
     sinceEstimate += 1
     if sinceEstimate >= 8 { updateTarget(now) }
     return (epoch, time, media, relative)
@@ -362,6 +313,7 @@ package struct JitterBuffer: ~Copyable {
     switch state {
     case .idle: return .waiting
     case .buffering:
+      if let first = firstStored, !entries[index(of: first)].carriesAudio { passForeign(from: first) }
       guard let first = firstStored else { return .waiting }
       let entry = entries[index(of: first)]
       guard isDue(entry, now) || bufferedPackets > Self.slotCount * 3 / 4 else { return .waiting }
@@ -371,6 +323,7 @@ package struct JitterBuffer: ~Copyable {
       return play(entry, now, continuous: false)
     case .playing:
       accountFilled()
+      passForeign(from: next)
       if let entry = entry(next) {
         discardExcess(now)
         guard let entry = self.entry(next) else { return play(entry, now, continuous: false) }
@@ -406,7 +359,17 @@ package struct JitterBuffer: ~Copyable {
 
   private mutating func passOver() -> Pop {
     skipNumber()
-    return .missing(next: entry(next)?.slot)
+    return .missing(next: entry(next).flatMap { $0.carriesAudio ? $0.slot : nil })
+  }
+
+  /// Consumes the run of packets without audio that begins with `number`.
+  private mutating func passForeign(from number: Int64) {
+    var number = number
+    while let entry = entry(number), !entry.carriesAudio {
+      release(index(of: number))
+      number += 1
+      next = number
+    }
   }
 
   private mutating func skipNumber() {

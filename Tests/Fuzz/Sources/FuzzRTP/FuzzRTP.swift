@@ -42,7 +42,8 @@ private func play(_ bytes: [UInt8]) {
       var body = payload.prefix(Int(step[9]))
       if body.count >= 2 { (body[0], body[1]) = (step[1], step[2]) }
       _ = body.withUnsafeBytes {
-        buffer.insert(sequence: sequence, timestamp: timestamp, payload: $0, now: now)
+        buffer.insert(
+          sequence: sequence, timestamp: timestamp, payload: $0, carriesAudio: step[0] % 12 != 3, now: now)
       }
       statistics.receive(
         source: source, sequence: sequence, timestamp: timestamp, payloadOctets: body.count, now: now)
