@@ -41,6 +41,52 @@ extension LiveTests {
       await pair.finish()
     }
 
+    @Test func thePeersDescriptionMayComeBeforeOurCandidates() async throws {
+      let pair = try Pair()
+      _ = try await pair.a.make(pair.certificateA, controlling: true)
+      _ = try await pair.b.make(pair.certificateB, controlling: false)
+      let offer = try await pair.a.gather(0)
+      try await pair.b.setRemote(0, offer, role: .client)
+      let answer = try await pair.b.gather(0)
+      try await pair.a.setRemote(0, answer, role: .server)
+      #expect(await pair.a.waitConnected(0))
+      #expect(await pair.b.waitConnected(0))
+      await pair.finish()
+    }
+
+    @Test func takesTrickledCandidates() async throws {
+      let pair = try Pair()
+      _ = try await pair.a.make(pair.certificateA, controlling: true)
+      _ = try await pair.b.make(pair.certificateB, controlling: false)
+      var offer = try await pair.a.gather(0)
+      var answer = try await pair.b.gather(0)
+      let late = answer.candidates
+      offer.candidates = []
+      answer.candidates = []
+      try await pair.b.setRemote(0, offer, role: .client)
+      try await pair.a.setRemote(0, answer, role: .server)
+      await pair.a.on { bench in for line in late { bench.transports[0].addRemoteCandidate("a=" + line) } }
+      // b was told nothing: a's checks make its side peer-reflexive, as with a browser's mDNS names.
+      #expect(await pair.a.waitConnected(0))
+      #expect(await pair.b.waitConnected(0))
+      await pair.b.send(0, rtp: [Sample.rtp(sequence: 1)])
+      #expect(await pair.a.wait { $0.received(0).rtp.count == 1 })
+      await pair.finish()
+    }
+
+    @Test func mediaBypassesLibnice() async throws {
+      let pair = try Pair()
+      try await pair.connect()
+      #expect(await pair.a.waitConnected(0))
+      #expect(await pair.b.waitConnected(0))
+      // The second socket is there on both sides and has libnice's port.
+      let isSplit = await pair.a.on { bench in
+        bench.transports[0].media?.socket.local.description == bench.transports[0].selectedPair?.local
+      }
+      #expect(isSplit)
+      await pair.finish()
+    }
+
     @Test func firstSharedProfileOfTheServerWins() async throws {
       let pair = try Pair()
       try await pair.connect(profiles: [.aeadAES256GCM, .aeadAES128GCM, .aes128CMSHA1_80])

@@ -42,6 +42,8 @@ final class DescriptorPoll {
   private var owners: [Int32: UInt64] = [:]
   private var lastID: UInt64 = 0
   private let events: UnsafeMutablePointer<epoll_event>
+  /// Whether the kernel takes waits in nanoseconds.
+  private var isPrecise = true
 
   static let readable: UInt32 = EPOLLIN.rawValue
 
@@ -111,15 +113,22 @@ final class DescriptorPoll {
     return epoll_ctl(set, operation, watch.descriptor, &event) == 0
   }
 
-  /// Waits for a descriptor of `scope` up to `timeout`, for ever without one. How many are ready.
+  /// Waits for a descriptor of `scope` up to `timeout`, for ever without one. How many are ready; below 0 for none after
+  /// a signal.
   func wait(_ scope: Scope, _ timeout: Duration?) -> Int {
     let set = scope == .all ? all : urgent
     let capacity = Int32(DescriptorPoll.capacity)
-    guard let timeout else { return Int(clinux_epoll_pwait2(set, events, capacity, nil, nil)) }
+    guard let timeout else { return Int(epoll_wait(set, events, capacity, -1)) }
     let nanoseconds = max(0, timeout.nanoseconds)
-    // struct timespec on 64-bit Linux.
-    var limit = (seconds: nanoseconds / 1_000_000_000, nanoseconds: nanoseconds % 1_000_000_000)
-    return Int(withUnsafeBytes(of: &limit) { clinux_epoll_pwait2(set, events, capacity, $0.baseAddress, nil) })
+    if isPrecise {
+      // struct timespec on 64-bit Linux.
+      var limit = (seconds: nanoseconds / 1_000_000_000, nanoseconds: nanoseconds % 1_000_000_000)
+      let count = Int(withUnsafeBytes(of: &limit) { clinux_epoll_pwait2(set, events, capacity, $0.baseAddress, nil) })
+      if count >= 0 || errno == EINTR { return count }
+      // Linux before 5.11, or a sandbox that does not know the call.
+      isPrecise = false
+    }
+    return Int(epoll_wait(set, events, capacity, Int32(clamping: (nanoseconds &+ 999_999) / 1_000_000)))
   }
 
   /// Calls the handlers of the `count` descriptors that the last `wait` found. True when media was taken.
