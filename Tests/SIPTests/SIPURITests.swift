@@ -17,6 +17,7 @@ import Testing
   @Test(arguments: [
     "", "sip", "sip:", ":a", "1sip:a", "sip:a b@c", "sip:a@b c", "sip:a@b:", "sip:a@b:x", "sip:a@b:65536", "sip:@b",
     "sip:a@[::1", "sip:a@[]", "sip:a%zz@b", "sip:a%4", "sip:<a>@b", "sip:a@b\"", "sip:a@b\r\nX: y", "sip:a@b/c",
+    "sip:a@b@c", "sip:a@b;x=@c",
   ])
   func refuses(_ text: String) {
     #expect(throws: SIPParseError.self) { try SIPURI(parsing: text) }
@@ -76,6 +77,11 @@ import Testing
   func findsDifferent(_ a: String, _ b: String) throws {
     #expect(try !SIPURI(parsing: a).isEquivalent(to: try SIPURI(parsing: b)))
     #expect(try !SIPURI(parsing: b).isEquivalent(to: try SIPURI(parsing: a)))
+  }
+
+  @Test func isEquivalentToItselfWhateverStandsTwice() throws {
+    let uri = try SIPURI(parsing: "sip:a@b;tag=1;tag=2;x;x=1?h=1&h=2")
+    #expect(uri.isEquivalent(to: uri))
   }
 
   @Test func neverResolvesInvalidDomains() throws {

@@ -118,7 +118,8 @@ package struct SIPURI: Hashable, Sendable, CustomStringConvertible {
     func agrees(_ a: Parameters, _ b: Parameters) -> Bool {
       for element in a.elements {
         if b.contains(element.name) {
-          let left = PercentEncoding.decode(element.raw ?? "")
+          // A name that stands twice, which it must not, counts by its first value on either side.
+          let left = PercentEncoding.decode(a[element.name] ?? "")
           let right = PercentEncoding.decode(b[element.name] ?? "")
           if !left.equalsIgnoringCase(right) { return false }
         } else {

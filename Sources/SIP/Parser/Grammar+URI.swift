@@ -31,6 +31,7 @@ extension Grammar {
     i &+= 1
     // One look at every character: nothing below 0x21, no delimiters, escapes whole; the first "@" ends the user part.
     var at = -1
+    var secondAt = -1
     var j = i
     while j < end {
       let c = b[j]
@@ -43,7 +44,7 @@ extension Grammar {
         }
         j &+= 2
       case UInt8(ascii: "@"):
-        if at < 0 { at = j }
+        if at < 0 { at = j } else if secondAt < 0 { secondAt = j }
       default: break
       }
       j &+= 1
@@ -51,6 +52,7 @@ extension Grammar {
     guard i < end else { throw uriError(i, "a URI does not end with its scheme (RFC 3261 §25.1)") }
     if equals(b, start, ranges.schemeEnd, "sip") || equals(b, start, ranges.schemeEnd, "sips") {
       ranges.form = .sip
+      guard secondAt < 0 else { throw uriError(secondAt, "one \"@\" at most stands in a URI (RFC 3261 §25.1)") }
       try scanSIP(b, i, end, at, &ranges)
     } else if equals(b, start, ranges.schemeEnd, "tel") {
       ranges.form = .tel
