@@ -96,20 +96,18 @@ extension B2BUA {
   }
 
   func inDialogDestination(of leg: SIPLeg) -> Destination {
-    leg.dialog.map { inDialogDestination(of: leg, dialog: $0) } ?? leg.destination
+    leg.dialog.map { inDialogDestination(of: leg.party, from: leg.destination, dialog: $0) } ?? leg.destination
   }
 
   /// Where a request inside the dialog goes: down the flow for connections and `.invalid` contacts; for UDP to the
   /// first route or the target where that is a reachable literal address, else to where the far end's messages come from
   /// (a private address behind NAT, or a name).
-  func inDialogDestination(of leg: SIPLeg, dialog: Dialog) -> Destination {
-    let current = leg.destination
-    guard current.transport == .udp else { return current }
+  func inDialogDestination(of party: SIPLeg.Party, from current: Destination, dialog: Dialog) -> Destination {
+    guard current.transport == .udp, case .trunk = party else { return current }
     let next = dialog.nextHop
     guard let ip = next.address, !ip.isUnspecified else { return current }
     let source = current.remote.ip
     if ip != source, ip.isPrivate || ip.isLoopback, !(source.isPrivate || source.isLoopback) { return current }
-    if case .user = leg.party { return current }
     return .address(.udp, SocketAddress(ip: ip, port: next.port ?? 5060))
   }
 }

@@ -13,6 +13,14 @@ extension B2BUA {
       enqueue(.request(leg, transaction, request, flow), to: call)
       return
     }
+    let unsupported = unsupported(request)
+    guard unsupported.isEmpty else {
+      metrics.refused("unsupported-extension")
+      var response = refusal(420, to: request)
+      response.headers.set(.unsupported, unsupported.joined(separator: ", "))
+      respond(response, to: transaction)
+      return
+    }
     switch request.method {
     case .register: register(request, transaction, flow)
     case .invite: invite(request, transaction, flow)
@@ -41,6 +49,11 @@ extension B2BUA {
     response.headers.set(.supported, Self.supported)
     response.headers.set(.accept, "application/sdp, application/dtmf-relay, application/trickle-ice-sdpfrag")
     return response
+  }
+
+  /// What a request requires and we do not have (RFC 3261 §8.2.2.3).
+  func unsupported(_ request: SIPRequest) -> [String] {
+    request.headers.require.filter { !Self.supportedExtensions.contains($0.lowercased()) }
   }
 
   /// The Min-SE for a 422, where the request asks for too short a session.
@@ -108,12 +121,17 @@ extension B2BUA {
     response.headers.set(.server, configuration.product)
     metrics.registrations.set(registrar.count)
     respond(response, to: transaction)
-    for case .refreshed(let binding) in outcome.changes { movedFlow(of: user.name, binding, to: flow) }
+    for change in outcome.changes {
+      switch change {
+      case .added(let binding), .refreshed(let binding): movedFlow(of: user.name, binding, to: flow)
+      case .removed: break
+      }
+    }
   }
 
   /// A registration of the same instance on a new flow: its legs follow (RFC 5626 §4.2).
   private func movedFlow(of user: String, _ binding: Binding, to flow: Flow) {
-    guard flow.transport.isReliable, let instance = binding.instanceID else { return }
+    guard let instance = binding.instanceID else { return }
     for call in calls.values {
       for leg in call.legs where leg.instance == instance && leg.party.name == user { leg.moved(to: flow) }
     }
@@ -132,22 +150,25 @@ extension B2BUA {
     if calls.count >= configuration.maximumCalls { return refuse(503, "too-many-calls", (.retryAfter, "10")) }
     let maxForwards = request.headers.maxForwards ?? 70
     if maxForwards <= 0 { return refuse(483, "too-many-hops") }
-    let unsupported = request.headers.require.filter { !Self.supportedExtensions.contains($0.lowercased()) }
-    if !unsupported.isEmpty {
-      return refuse(420, "unsupported-extension", (.unsupported, unsupported.joined(separator: ", ")))
-    }
     if let minimum = tooShortSession(request) { return refuse(422, "session-too-short", (.minSE, "\(minimum)")) }
     guard let dialled = request.uri.user, !dialled.isEmpty else { return refuse(404, "no-number") }
 
     let from = request.headers.from
-    if let trunk = directory.trunk(from: flow.remote.ip, addresses: { self.trunkAddresses[$0.name] ?? [] }) {
-      let caller = from?.uri.user ?? "anonymous"
+    let known = userOfFlow(flow, from: from?.uri.user)
+    if known == nil, let trunk = trunk(of: flow) {
+      var dialled = dialled
+      var routed = directory.route(calledFromTrunk: dialled)
+      // A carrier where we register may call our contact; the number called then stands in To.
+      if routed == nil, dialled == trunk.username ?? trunk.name, let number = request.headers.to?.uri.user {
+        dialled = number
+        routed = directory.route(calledFromTrunk: number)
+      }
       begin(
-        request, transaction, flow, party: .trunk(trunk), from: caller, dialled: dialled,
-        routed: directory.route(calledFromTrunk: dialled), maxForwards: maxForwards)
+        request, transaction, flow, party: .trunk(trunk), from: from?.uri.user ?? "anonymous", dialled: dialled,
+        routed: routed, maxForwards: maxForwards)
       return
     }
-    guard let user = userOfFlow(flow, from: from?.uri.user) ?? authenticate(request, transaction, flow, proxy: true)
+    guard let user = known ?? authenticate(request, transaction, flow, proxy: true)
     else {
       // Neither an allowed trunk nor a user who proved to be one: nothing was set up for it.
       metrics.refused("unauthenticated-invite")
@@ -158,6 +179,12 @@ extension B2BUA {
     begin(
       request, transaction, flow, party: .user(user.name), from: user.name, dialled: dialled,
       routed: directory.route(dialledByUser: dialled), maxForwards: maxForwards)
+  }
+
+  /// The trunk that a flow comes from. A browser is none, even on a trunk's machine.
+  private func trunk(of flow: Flow) -> Trunk? {
+    guard !flow.transport.isWebSocket else { return nil }
+    return directory.trunk(from: flow.remote.ip) { trunkAddresses[$0.name] ?? [] }
   }
 
   /// A connection over which the user registered has proved who is behind it; asking again costs a round trip.

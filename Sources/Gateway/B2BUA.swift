@@ -15,6 +15,10 @@ final class B2BUA {
   enum Owner {
     case leg(SIPLeg)
     case trunk(TrunkRegistration)
+    /// An INVITE that its call left behind.
+    case abandoned(AbandonedInvite)
+    /// A BYE; its leg is gone.
+    case farewell(Farewell)
   }
 
   let configuration: GatewayConfiguration
@@ -22,8 +26,8 @@ final class B2BUA {
   let metrics: GatewayMetrics
   let logger: Logger
   var directory: Directory
-  /// Set by the actor before each entry.
-  var now = Instant.now()
+  /// Read anew at each use: a call's events await the media workers, and time passes meanwhile.
+  var now: Instant { dependencies.now() }
 
   var transactions: TransactionLayer
   var registrar: Registrar
@@ -38,8 +42,11 @@ final class B2BUA {
   /// Legs by Call-ID and our tag: the two parts of a dialog's identity that we chose or saw first.
   private var legsByDialog: [DialogKey: SIPLeg] = [:]
   private var legsByID: [LegID: SIPLeg] = [:]
-  private var owners: [ClientTransactionID: Owner] = [:]
-  private var invites: [ServerTransactionID: SIPLeg] = [:]
+  var owners: [ClientTransactionID: Owner] = [:]
+  var invites: [ServerTransactionID: SIPLeg] = [:]
+  /// When an abandoned INVITE's transaction is dead for certain, oldest first.
+  var abandonments: [(id: ClientTransactionID, end: Instant)] = []
+  var deferredByes: [ServerTransactionID: Farewell] = [:]
   private var timers = Heap<TimerEntry>()
   private var timerGenerations: [String: [CallTimer: UInt64]] = [:]
   private var timerCount: UInt64 = 0
@@ -84,6 +91,17 @@ final class B2BUA {
   func flowClosed(_ flow: Flow) {
     registrar.flowClosed(flow, now: now)
     perform(transactions.transportFailed(.flow(flow), now: now))
+    for leg in legsByID.values where leg.destination == .flow(flow) { lost(flow, of: leg) }
+  }
+
+  /// A trunk is reached over a new connection. A browser's unanswered INVITE can never be answered: nothing leads back
+  /// (RFC 7118 §5); its running call waits for a new registration, as its media may be well.
+  private func lost(_ flow: Flow, of leg: SIPLeg) {
+    if case .trunk(let trunk) = leg.party {
+      if let destination = destination(of: trunk) { leg.destination = destination }
+    } else if flow.transport.isWebSocket, leg.isCaller, let call = leg.call {
+      enqueue(.callerLost(leg), to: call)
+    }
   }
 
   func sendFailed(_ destination: Destination) { perform(transactions.transportFailed(destination, now: now)) }
@@ -92,6 +110,7 @@ final class B2BUA {
     perform(transactions.advance(to: now))
     if !registrar.advance(to: now).isEmpty { metrics.registrations.set(registrar.count) }
     for registration in trunkRegistrations.values { registration.advance() }
+    forgetAbandoned()
     while let entry = timers.min, entry.deadline <= now {
       timers.removeMin()
       guard timerGenerations[entry.call]?[entry.timer] == entry.generation, let call = calls[entry.call] else {
@@ -109,6 +128,7 @@ final class B2BUA {
     }
     consider(registrar.nextDeadline)
     consider(timers.min?.deadline)
+    consider(abandonments.first?.end)
     for registration in trunkRegistrations.values { consider(registration.nextDeadline) }
     return earliest
   }
@@ -135,13 +155,19 @@ final class B2BUA {
       case .transmit(let message, let destination): dependencies.send(message, destination)
       case .request(let transaction, let request, let flow): route(request, transaction, flow)
       case .acknowledged(let transaction, let ack):
+        acknowledged(transaction)
         if let leg = invites[transaction] ?? leg(for: ack), let call = leg.call {
+          forgetInvite(transaction, of: leg)
           enqueue(.acknowledged(leg, ack), to: call)
         }
       case .cancelled(let transaction, let cancel):
         if let leg = invites[transaction], let call = leg.call { enqueue(.cancelled(leg, cancel), to: call) }
       case .acknowledgementMissing(let transaction):
-        if let leg = invites[transaction], let call = leg.call { enqueue(.acknowledgementMissing(leg), to: call) }
+        acknowledged(transaction)
+        if let leg = invites[transaction], let call = leg.call {
+          forgetInvite(transaction, of: leg)
+          enqueue(.acknowledgementMissing(leg), to: call)
+        }
       case .response(let transaction, let response, let flow): deliver(response, transaction, flow)
       case .timeout(let transaction): fail(transaction, .timeout)
       case .transportFailure(let transaction): fail(transaction, .transport)
@@ -153,7 +179,9 @@ final class B2BUA {
     switch owners[transaction] {
     case .leg(let leg):
       if let call = leg.call { enqueue(.response(leg, transaction, response, flow), to: call) }
-    case .trunk(let registration): registration.receive(response)
+    case .trunk(let registration): registration.receive(response, transaction)
+    case .abandoned(let invite): receive(response, transaction, of: invite)
+    case .farewell(let farewell): receive(response, of: farewell)
     case nil: return
     }
     // An INVITE's owner stays: forks and retransmitted 2xx still find it until the leg is forgotten.
@@ -165,33 +193,28 @@ final class B2BUA {
     disown(transaction)
     switch owner {
     case .leg(let leg): if let call = leg.call { enqueue(.requestFailed(leg, transaction, failure), to: call) }
-    case .trunk(let registration): registration.failed(failure)
-    case nil: break
+    case .trunk(let registration): registration.failed(failure, transaction)
+    case .abandoned, .farewell, nil: break
     }
   }
 
-  private func disown(_ transaction: ClientTransactionID) {
+  func disown(_ transaction: ClientTransactionID) {
     if case .leg(let leg) = owners.removeValue(forKey: transaction) { leg.clientTransactions.remove(transaction) }
   }
 
   @discardableResult
-  func send(_ request: SIPRequest, to destination: Destination, owner leg: SIPLeg?) -> ClientTransactionID {
-    send(request, to: destination, owner: leg.map { .leg($0) })
-  }
-
-  @discardableResult
-  func send(_ request: SIPRequest, to destination: Destination, owner: Owner?) -> ClientTransactionID {
+  func send(_ request: SIPRequest, to destination: Destination, owner: Owner) -> ClientTransactionID {
     let (id, actions) = transactions.send(request, to: destination, now: now)
-    if let owner {
-      owners[id] = owner
-      if case .leg(let leg) = owner { leg.clientTransactions.insert(id) }
-    }
+    owners[id] = owner
+    if case .leg(let leg) = owner { leg.clientTransactions.insert(id) }
     perform(actions)
+    requestWake()
     return id
   }
 
   func respond(_ response: SIPResponse, to transaction: ServerTransactionID) {
     perform(transactions.respond(response, to: transaction, now: now))
+    requestWake()
   }
 
   func cancel(_ transaction: ClientTransactionID, reason: String?) {
@@ -199,8 +222,11 @@ final class B2BUA {
   }
 
   func acknowledge(_ ack: SIPRequest, for transaction: ClientTransactionID, dialog: Dialog, leg: SIPLeg) {
-    perform(
-      transactions.acknowledge(ack, for: transaction, to: inDialogDestination(of: leg, dialog: dialog), now: now))
+    acknowledge(ack, for: transaction, to: inDialogDestination(of: leg.party, from: leg.destination, dialog: dialog))
+  }
+
+  func acknowledge(_ ack: SIPRequest, for transaction: ClientTransactionID, to destination: Destination) {
+    perform(transactions.acknowledge(ack, for: transaction, to: destination, now: now))
   }
 
   // MARK: Calls
@@ -228,7 +254,16 @@ final class B2BUA {
     legsByID[leg.id] = leg
   }
 
-  func registerInvite(_ transaction: ServerTransactionID, _ leg: SIPLeg) { invites[transaction] = leg }
+  /// Makes the leg findable by an INVITE's CANCEL and ACK.
+  func registerInvite(_ transaction: ServerTransactionID, _ leg: SIPLeg) {
+    invites[transaction] = leg
+    leg.serverInvites.insert(transaction)
+  }
+
+  private func forgetInvite(_ transaction: ServerTransactionID, of leg: SIPLeg) {
+    invites[transaction] = nil
+    leg.serverInvites.remove(transaction)
+  }
 
   func leg(for request: SIPRequest) -> SIPLeg? {
     guard let tag = request.headers.to?.tag, let callID = request.headers.callID else { return nil }
@@ -239,16 +274,18 @@ final class B2BUA {
   func forget(_ call: Call) {
     calls[call.id] = nil
     timerGenerations[call.id] = nil
-    // A cancelled leg may still be answered: it stays until its INVITE is over (RFC 3261 §9.1).
-    for leg in call.members where leg.phase != .cancelling { release(leg) }
+    for leg in call.members { release(leg) }
+    dropStaleTimers()
     metrics.callsActive.set(calls.count)
   }
 
-  /// Takes a leg out of every table and lets its call go.
-  func release(_ leg: SIPLeg) {
+  /// Takes a leg out of every table and lets its call go. Its INVITE may still be answered; that is seen to without it.
+  private func release(_ leg: SIPLeg) {
+    abandonInvite(of: leg)
     legsByDialog[DialogKey(callID: leg.callID, localTag: leg.localTag)] = nil
     legsByID[leg.id] = nil
-    if let invite = leg.serverInvite { invites[invite] = nil }
+    for invite in leg.serverInvites { invites[invite] = nil }
+    leg.serverInvites = []
     for transaction in leg.clientTransactions { owners[transaction] = nil }
     leg.clientTransactions = []
     leg.call = nil
@@ -256,28 +293,50 @@ final class B2BUA {
 
   // MARK: Timers
 
+  /// Does nothing for a call that is over.
   func setTimer(_ timer: CallTimer, of call: Call, after delay: Duration) {
+    guard calls[call.id] === call, call.phase != .ended else { return }
     timerCount += 1
     timerGenerations[call.id, default: [:]][timer] = timerCount
     timers.insert(TimerEntry(deadline: now + delay, generation: timerCount, call: call.id, timer: timer))
+    requestWake()
   }
 
   func cancelTimer(_ timer: CallTimer, of call: Call) { timerGenerations[call.id]?[timer] = nil }
 
   func cancelTimers(of call: Call) { timerGenerations[call.id] = nil }
 
+  /// Asks to be called when the next thing is due; also in the middle of a call's work, which may await for long.
+  func requestWake() {
+    if let deadline = nextDeadline { dependencies.requestWake(deadline) }
+  }
+
+  /// Timers that were cancelled leave the heap with their time; sooner where they are most of it.
+  private func dropStaleTimers() {
+    guard timers.count > 256, timers.count > 4 * timerGenerations.values.reduce(0, { $0 + $1.count }) else { return }
+    timers = Heap(timers.unordered.filter { timerGenerations[$0.call]?[$0.timer] == $0.generation })
+  }
+
   // MARK: Records
 
-  /// Saves a running call's record without waiting.
+  /// Saves a running call's record without waiting; a call's saves keep their order.
   func save(_ call: Call) {
     for leg in call.legs { call.store(leg) }
     let record = call.record
     let sink = dependencies.records
-    Task { await sink.save(record) }
+    let before = call.lastSave
+    call.lastSave = Task {
+      await before?.value
+      await sink.save(record)
+    }
   }
 
   /// Saves an ended call's record and returns when it is durable.
-  func saveDurably(_ call: Call) async { await dependencies.records.save(call.record) }
+  func saveDurably(_ call: Call) async {
+    await call.lastSave?.value
+    call.lastSave = nil
+    await dependencies.records.save(call.record)
+  }
 
   // MARK: Operators
 
@@ -295,4 +354,15 @@ final class B2BUA {
   }
 
   func beginDrain() { isDraining = true }
+
+  var holdings: GatewayHoldings {
+    var holdings = GatewayHoldings()
+    holdings.calls = calls.count
+    holdings.legs = max(legsByID.count, legsByDialog.count)
+    holdings.serverInvites = invites.count
+    holdings.clientRequests = owners.values.count { if case .trunk = $0 { false } else { true } }
+    holdings.timers = timerGenerations.values.reduce(0) { $0 + $1.count }
+    holdings.deferredByes = deferredByes.count
+    return holdings
+  }
 }

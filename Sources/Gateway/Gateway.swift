@@ -17,17 +17,20 @@ package struct GatewayDependencies: Sendable {
   package var contact: @Sendable (Destination) -> (host: String, port: UInt16?)
   package var records: any CallRecordSink
   package var media: MediaPlane
+  /// The monotonic clock.
+  package var now: @Sendable () -> Instant
 
   package init(
     send: @escaping @Sendable (SIPMessage, Destination) -> Void, requestWake: @escaping @Sendable (Instant) -> Void,
     contact: @escaping @Sendable (Destination) -> (host: String, port: UInt16?), records: any CallRecordSink,
-    media: MediaPlane
+    media: MediaPlane, now: @escaping @Sendable () -> Instant = { .now() }
   ) {
     self.send = send
     self.requestWake = requestWake
     self.contact = contact
     self.records = records
     self.media = media
+    self.now = now
   }
 }
 
@@ -40,14 +43,14 @@ package actor Gateway {
   package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
   private let core: B2BUA
-  private let dependencies: GatewayDependencies
+  /// Calls whose events are being handled.
+  package private(set) var busyMailboxes = 0
 
   package init(
     executor: any SerialExecutor, configuration: GatewayConfiguration, directory: Directory,
     dependencies: GatewayDependencies, metrics: GatewayMetrics, logger: Logger
   ) {
     self.executor = executor
-    self.dependencies = dependencies
     core = B2BUA(
       configuration: configuration, directory: directory, dependencies: dependencies, metrics: metrics, logger: logger)
   }
@@ -56,28 +59,24 @@ package actor Gateway {
 
   /// A message arrived.
   package func receive(_ message: SIPMessage, from flow: Flow) {
-    core.now = .now()
     core.receive(message, from: flow)
     pump()
   }
 
   /// A connection closed: its bindings go and its transactions fail.
   package func flowClosed(_ flow: Flow) {
-    core.now = .now()
     core.flowClosed(flow)
     pump()
   }
 
   /// A message could not be sent.
   package func sendFailed(_ destination: Destination) {
-    core.now = .now()
     core.sendFailed(destination)
     pump()
   }
 
   /// Fires what is due.
   package func advance() {
-    core.now = .now()
     core.advance()
     pump()
   }
@@ -86,7 +85,6 @@ package actor Gateway {
 
   /// A leg's media changed.
   package func media(_ leg: LegID, _ event: HostedLegEvent) {
-    core.now = .now()
     core.media(leg, event)
     pump()
   }
@@ -95,7 +93,6 @@ package actor Gateway {
 
   /// Replaces the directory; trunks register anew where they changed.
   package func update(_ directory: Directory, trunkAddresses: [String: [IPAddress]]) {
-    core.now = .now()
     core.update(directory, trunkAddresses: trunkAddresses)
     pump()
   }
@@ -113,9 +110,10 @@ package actor Gateway {
 
   package var trunkStates: [TrunkState] { core.trunkStates }
 
+  package var holdings: GatewayHoldings { core.holdings }
+
   /// Ends a call; false if it is not running.
   package func hangUp(_ callID: String, reason: String) -> Bool {
-    core.now = .now()
     let found = core.hangUp(callID, reason: reason)
     pump()
     return found
@@ -123,30 +121,32 @@ package actor Gateway {
 
   /// Takes no new call, lets the running ones finish for the configured time, then ends what is left.
   package func drain() async {
-    core.now = .now()
     core.beginDrain()
     pump()
-    let deadline = Instant.now() + core.configuration.drainTimeout
-    while !core.hasNoCalls, Instant.now() < deadline { try? await Task.sleep(for: .milliseconds(50)) }
-    core.now = .now()
+    let deadline = core.now + core.configuration.drainTimeout
+    while !core.hasNoCalls, core.now < deadline { try? await Task.sleep(for: .milliseconds(50)) }
     core.hangUpAll(reason: "the server is shutting down")
     core.unregisterTrunks()
     pump()
-    let last = Instant.now() + .seconds(3)
-    while !core.hasNoCalls, Instant.now() < last { try? await Task.sleep(for: .milliseconds(20)) }
+    let last = core.now + .seconds(3)
+    while !core.hasNoCalls || core.isLeavingTrunks, core.now < last { try? await Task.sleep(for: .milliseconds(20)) }
   }
 
   // MARK: Mailboxes and timers
 
   private func pump() {
     for call in core.takeReady() {
+      busyMailboxes += 1
       Task { [self] in
         await call.drainMailbox()
         mailboxDrained()
       }
     }
-    if let deadline = core.nextDeadline { dependencies.requestWake(deadline) }
+    core.requestWake()
   }
 
-  private func mailboxDrained() { pump() }
+  private func mailboxDrained() {
+    busyMailboxes -= 1
+    pump()
+  }
 }

@@ -25,8 +25,6 @@ package struct GatewayConfiguration: Sendable {
   package var iceLite = false
   /// How long a leg whose media path was lost may look for a new one before the call ends.
   package var mediaRecovery: Duration = .seconds(30)
-  /// How long an answered leg that should send may stay silent (RTP and RTCP) before the call ends.
-  package var mediaTimeout: Duration = .seconds(60)
   /// How long running calls may finish after SIGTERM.
   package var drainTimeout: Duration = .seconds(30)
   /// The codecs that users' legs are offered, in order.
@@ -39,8 +37,8 @@ package struct GatewayConfiguration: Sendable {
 
 /// What media legs need to know.
 package struct MediaConfiguration: Sendable {
-  /// The address that SDP and candidates advertise; nil: the address of the interface towards the peer.
-  package var advertisedAddress: IPAddress?
+  /// The addresses that SDP and candidates advertise, one a family; none: that of the interface towards the peer.
+  package var advertisedAddresses: [IPAddress] = []
   /// Addresses to bind; empty: every interface's.
   package var listenAddresses: [IPAddress] = []
   package var ports: ClosedRange<UInt16> = 20000...29999
@@ -51,6 +49,7 @@ package struct MediaConfiguration: Sendable {
   package var turnServers: [TURNServer] = []
   /// Opus encoder complexity, 0…10.
   package var opusComplexity = 5
+  /// How long a leg that should send may stay silent (RTP and RTCP) before the call ends.
   package var mediaTimeout: Duration = .seconds(60)
 
   package init() {}

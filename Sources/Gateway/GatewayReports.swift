@@ -27,3 +27,18 @@ package struct TrunkState: Sendable, Hashable {
     case failed(String)
   }
 }
+
+/// What the gateway holds for calls. All zero when no call is left and the last transactions have died away.
+package struct GatewayHoldings: Sendable, Hashable {
+  package var calls = 0
+  package var legs = 0
+  /// INVITEs of peers whose ACK or CANCEL may come.
+  package var serverInvites = 0
+  /// Requests of ours whose responses somebody waits for; trunk registrations excluded.
+  package var clientRequests = 0
+  package var timers = 0
+  /// BYEs that wait for the ACK before them.
+  package var deferredByes = 0
+
+  package init() {}
+}

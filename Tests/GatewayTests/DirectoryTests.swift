@@ -73,7 +73,9 @@ import Testing
   }
 
   @Test func networksRejectNonsense() {
-    for text in ["", "/", "1.2.3.4/33", "1.2.3.4/-1", "1.2.3.4/8/8", "::/129", "host/8"] { #expect(Network(text) == nil, "\(text)") }
+    for text in ["", "/", "1.2.3.4/33", "1.2.3.4/-1", "1.2.3.4/8/8", "::/129", "host/8"] {
+      #expect(Network(text) == nil, "\(text)")
+    }
     #expect(Network("2001:db8::/32")?.contains(IPAddress("2001:db8:1::5")!) == true)
   }
 }

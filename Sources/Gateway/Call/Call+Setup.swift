@@ -1,5 +1,6 @@
 import Core
 import Logging
+import SDP
 import SIP
 
 /// From the caller's INVITE to the first answer.
@@ -67,7 +68,8 @@ extension Call {
       do {
         try await caller.prepareMedia()
       } catch {
-        await end(by: .system, status: 503, reason: "the caller's media could not be set up: \(error)")
+        await end(
+          by: .system, status: Self.status(of: error), reason: "the caller's media could not be set up: \(error)")
       }
     }
   }
@@ -76,27 +78,31 @@ extension Call {
     do {
       try await caller.answer()
     } catch {
-      await refuse(488, reason: "media: \(error)", by: .system, cause: 488)
+      let status = Self.status(of: error)
+      await refuse(status, reason: "media: \(error)", by: .system, cause: status)
       return
     }
-    await setSources([(caller.id, source)])
+    becomeAnswered()
     var leg = LegRecord(index: 1, kind: .builtIn, party: name, sipCallID: "", startedAt: .now())
     leg.answeredAt = .now()
     record.legs.append(leg)
-    await connected(to: nil)
+    await setSources([(caller.id, source)])
+    announceAnswer()
   }
+
+  /// What a failure to answer reads as: an offer that we cannot serve, or trouble of our own.
+  static func status(of error: any Error) -> Int { error is OfferAnswerError || error is SDPParseError ? 488 : 503 }
 
   // MARK: The media graph
 
-  /// Joins the caller and `leg`; what each hears follows from both sides' hold state.
-  func connect(_ leg: SIPLeg) async {
-    callee = leg
-    await updateSources()
-    if phase != .answered { callee = nil }
+  /// Joins the two sides' audio; what each hears follows from both sides' hold state.
+  func updateSources() async {
+    if let callee { await join(callee) }
   }
 
-  func updateSources() async {
-    guard let callee, callee.hasMedia, caller.hasMedia else { return }
+  /// Joins the caller and `leg`, which may not have answered yet (early media).
+  func join(_ callee: SIPLeg) async {
+    guard callee.hasMedia, caller.hasMedia else { return }
     await setSources([
       (caller.id, callee.isHeldByPeer ? .holdMusic : .leg(callee.id)),
       (callee.id, caller.isHeldByPeer ? .holdMusic : .leg(caller.id)),
@@ -118,7 +124,9 @@ extension Call {
     case .noAnswer:
       guard phase == .setup || phase == .ringing else { return }
       for leg in ringing { leg.cancel(reason: "Q.850;cause=19;text=\"No answer\"") }
-      await refuse(480, reason: "nobody answered", by: .system, cause: record.ringingAt == nil ? 408 : 480)
+      let rang = record.ringingAt != nil
+      await refuse(
+        480, reason: "nobody answered", by: .system, cause: rang ? 480 : 408, outcome: rang ? .noAnswer : .failed)
     case .mediaRecovery(let id):
       guard let leg = legs.first(where: { $0.id == id }) else { return }
       await end(by: .system, status: 200, reason: "the media path of \(leg.record.party) was lost")
@@ -132,6 +140,8 @@ extension Call {
   }
 
   func media(_ leg: SIPLeg, _ event: HostedLegEvent) async {
+    // Told before its media was closed, read after.
+    guard leg.hasMedia else { return }
     switch event {
     case .iceConnected(let local, let remote):
       core.cancelTimer(.mediaRecovery(leg.id), of: self)

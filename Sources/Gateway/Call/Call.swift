@@ -27,6 +27,8 @@ final class Call {
   var callee: SIPLeg?
   /// The best refusal so far (RFC 3261 §16.7 step 6).
   var bestFailure: (status: Int, reason: String)?
+  /// The save of the running call's record that was started last.
+  var lastSave: Task<Void, Never>?
   let logger: Logger
 
   /// Every leg that the call ever had.
@@ -69,12 +71,12 @@ final class Call {
     case .request(let leg, let transaction, let request, let flow):
       await leg.receive(request, transaction: transaction, flow: flow)
     case .acknowledged(let leg, let ack): await leg.acknowledged(ack)
-    case .cancelled(let leg, let cancel): await callerCancelled(leg, cancel)
+    case .cancelled(let leg, let cancel): if leg === caller { await callerGaveUp(cancel: cancel) }
     case .acknowledgementMissing(let leg):
       await end(
         by: .system, status: 200, reason: "the \(leg.isCaller ? "caller" : "callee") never acknowledged the answer")
-    case .response(let leg, let transaction, let response, let flow):
-      await leg.receive(response, transaction: transaction, flow: flow)
+    case .callerLost: await callerGaveUp(reason: "the caller's connection closed")
+    case .response(let leg, let transaction, let response, _): await leg.receive(response, transaction: transaction)
     case .requestFailed(let leg, let transaction, let failure): await leg.requestFailed(transaction, failure)
     case .media(let leg, let event): await media(leg, event)
     case .timer(let timer): await fired(timer)
@@ -90,7 +92,7 @@ final class Call {
     if record.ringingAt == nil { record.ringingAt = .now() }
     phase = .ringing
     if hasEarlyMedia, ringing.count == 1 {
-      await connect(leg)
+      await join(leg)
       await caller.progress(status: status == 180 ? 183 : status, withMedia: true)
     } else {
       await caller.progress(status: status == 183 ? 183 : 180, withMedia: false)
@@ -105,25 +107,32 @@ final class Call {
     core.cancelTimer(.noAnswer, of: self)
     callee = leg
     ringing.removeAll { $0 === leg }
-    for other in ringing { other.cancel(reason: "SIP;cause=200;text=\"Call completed elsewhere\"") }
-    await closeLegs(ringing, reason: "answered elsewhere")
+    let losers = ringing
     ringing = []
+    for other in losers { other.cancel(reason: Reason.completedElsewhere.description) }
     do {
       try await caller.answer()
+      becomeAnswered()
+      await updateSources()
     } catch {
-      await end(by: .system, status: 488, reason: "the caller's media could not be set up: \(error)")
-      return
+      await end(
+        by: .system, status: Self.status(of: error), reason: "the caller's media could not be set up: \(error)")
     }
-    await connected(to: leg)
+    await closeLegs(losers, reason: "answered elsewhere")
+    announceAnswer()
   }
 
-  /// The caller is answered and hears `leg`, or a built-in when nil.
-  func connected(to leg: SIPLeg?) async {
+  /// The caller's 200 is out.
+  func becomeAnswered() {
     phase = .answered
     record.answeredAt = .now()
     record.outcome = .answered
     record.status = 200
-    if let leg { await connect(leg) }
+  }
+
+  /// Tells of the answer, unless joining the media has ended the call already.
+  func announceAnswer() {
+    guard phase == .answered else { return }
     core.metrics.callsAnswered.increment()
     logger.info("call answered", metadata: ["from": "\(record.from)", "to": "\(record.to)"])
     core.save(self)
@@ -132,10 +141,7 @@ final class Call {
   func failed(_ leg: SIPLeg, status: Int, reason: String) async {
     guard ringing.contains(where: { $0 === leg }) else { return }
     ringing.removeAll { $0 === leg }
-    if let best = bestFailure {
-      // 6xx ends the search; else the lowest class, busy before the rest.
-      if status >= 600 || StatusMap.isBusy(status) && best.status < 600 { bestFailure = (status, reason) }
-    } else {
+    if bestFailure.map({ StatusMap.rank(status) < StatusMap.rank($0.status) }) ?? true {
       bestFailure = (status, reason)
     }
     await closeLegs([leg], reason: reason)
@@ -166,22 +172,25 @@ final class Call {
 
   // MARK: Ending
 
-  private func callerCancelled(_ leg: SIPLeg, _ cancel: SIPRequest) async {
-    guard leg === caller, phase == .setup || phase == .ringing else { return }
-    for other in ringing { other.cancel(reason: cancel.headers[.reason]) }
-    await refuse(487, reason: "cancelled by the caller", by: .caller, cause: 487)
+  /// The caller cancelled, said BYE before an answer, or lost its connection.
+  func callerGaveUp(cancel: SIPRequest? = nil, reason: String = "cancelled by the caller") async {
+    guard phase == .setup || phase == .ringing else { return }
+    for other in ringing { other.cancel(reason: cancel?.headers[.reason]) }
+    await refuse(487, reason: reason, by: .caller, cause: 487)
   }
 
   /// Ends an unanswered call with a final response.
-  func refuse(_ status: Int, reason: String, by: CallRecord.EndedBy, cause: Int) async {
+  func refuse(
+    _ status: Int, reason: String, by: CallRecord.EndedBy, cause: Int, outcome: CallRecord.Outcome? = nil
+  ) async {
     guard phase == .setup || phase == .ringing else { return }
     phase = .ended
     record.status = status
     record.outcome =
       switch cause {
+      case _ where outcome != nil: outcome ?? .failed
       case 487 where by == .caller: .cancelled
       case 486, 600: .busy
-      case 480 where record.ringingAt != nil && by == .system: .noAnswer
       case 603, 403: .rejected
       default: .failed
       }
@@ -192,20 +201,18 @@ final class Call {
   /// Ends the call whatever its phase.
   func end(by: CallRecord.EndedBy, status: Int, reason: String) async {
     if phase == .setup || phase == .ringing {
-      for leg in ringing { leg.cancel(reason: nil) }
       await refuse(status == 200 ? 480 : status, reason: reason, by: by, cause: status == 200 ? 480 : status)
       return
     }
     guard phase == .answered else { return }
     phase = .ended
-    // The side that said BYE is already over; hangUp does nothing for it.
-    caller.hangUp(reason: reason)
-    callee?.hangUp(reason: reason)
     await finish(by: by, reason: reason)
   }
 
   private func finish(by: CallRecord.EndedBy, reason: String) async {
     core.cancelTimers(of: self)
+    // Each leg leaves as its phase asks for; the side that said BYE is over already.
+    for leg in legs { leg.hangUp(reason: reason) }
     record.endedAt = .now()
     record.endedBy = by
     record.reason = reason

@@ -6,13 +6,15 @@ import SIP
 enum CallEvent {
   /// The caller's INVITE passed authentication and routing.
   case start
-  /// A request inside a leg's dialog, or a re-INVITE's CANCEL turned into a verdict already.
+  /// A request inside a leg's dialog.
   case request(SIPLeg, ServerTransactionID, SIPRequest, Flow)
   /// The ACK of our 2xx.
   case acknowledged(SIPLeg, SIPRequest)
   /// The caller gave up before an answer.
   case cancelled(SIPLeg, SIPRequest)
   case acknowledgementMissing(SIPLeg)
+  /// The connection of a caller closed; an unanswered call has nobody to tell.
+  case callerLost(SIPLeg)
   case response(SIPLeg, ClientTransactionID, SIPResponse, Flow)
   case requestFailed(SIPLeg, ClientTransactionID, RequestFailure)
   case media(SIPLeg, HostedLegEvent)

@@ -12,7 +12,7 @@ extension SIPLeg {
     offered = session
     inviteRequest.setBody(Array(offer.description.utf8), contentType: "application/sdp")
     phase = .inviting
-    clientInvite = core.send(inviteRequest, to: destination, owner: self)
+    clientInvite = core.send(inviteRequest, to: destination, owner: .leg(self))
   }
 
   /// Gives up the INVITE (RFC 3261 §9.1); the transaction layer waits for a provisional response first.
@@ -23,11 +23,12 @@ extension SIPLeg {
     core.cancel(clientInvite, reason: reason)
   }
 
-  func receive(_ response: SIPResponse, transaction: ClientTransactionID, flow: Flow) async {
+  func receive(_ response: SIPResponse, transaction: ClientTransactionID) async {
     if transaction == reinvite { return await receiveReinviteAnswer(response, transaction) }
     guard transaction == clientInvite else { return }
     switch response.status {
-    case 100: break
+    // 199 tells that a fork gave up (RFC 6228); nothing rings by it.
+    case 100, 199: break
     case 101..<200: await provisional(response)
     case 200..<300: await accepted(response, transaction)
     default: await refused(response)
@@ -38,6 +39,9 @@ extension SIPLeg {
     if transaction == reinvite {
       reinvite = nil
       session?.rollback()
+      guard phase == .answered else { return }
+      // A closed connection may come back before the session expires.
+      if failure == .transport { return retryRefresh(after: .seconds(5)) }
       // RFC 3261 §12.2.1.2: no answer to a request inside a dialog ends the dialog.
       await call?.ended(by: self, reason: "the far end stopped answering")
       return
@@ -45,7 +49,6 @@ extension SIPLeg {
     guard transaction == clientInvite, phase == .inviting || phase == .cancelling else { return }
     phase = .ended
     // A user whose page closed is not available; a trunk that cannot be reached is our problem.
-    let isUser = if case .user = party { true } else { false }
     let status = isUser ? 480 : failure == .timeout ? 408 : 503
     record.status = status
     await call?.failed(
@@ -78,18 +81,14 @@ extension SIPLeg {
       return
     }
     dialog.receive(response, to: inviteRequest)
-    let isFork = self.dialog != nil && self.dialog?.id != dialog.id
-    if isFork || phase != .inviting {
-      // Answered by another fork already, or crossing our CANCEL: accept and leave at once (RFC 3261 §13.2.2.4, §9.1).
-      core.acknowledge(
-        dialog.makeACK(sequence: inviteRequest.headers.cSeq?.number ?? 1), for: transaction, dialog: dialog, leg: self)
-      var bye = dialog.makeRequest(.bye)
-      bye.headers.append(.reason, "SIP;cause=200;text=\"Call completed elsewhere\"")
-      core.send(bye, to: core.inDialogDestination(of: self, dialog: dialog), owner: B2BUA.Owner?.none)
+    if phase != .inviting {
+      // Answered by another fork already, or crossing our CANCEL.
+      core.decline(response, transaction, of: AbandonedInvite(self))
+      if phase == .cancelling { phase = .ended }
       return
     }
     self.dialog = dialog
-    core.register(self)
+    acceptedAt = core.now
     core.acknowledge(
       dialog.makeACK(sequence: inviteRequest.headers.cSeq?.number ?? 1), for: transaction, dialog: dialog, leg: self)
     phase = .answered
@@ -115,7 +114,7 @@ extension SIPLeg {
 
   private func refused(_ response: SIPResponse) async {
     guard phase == .inviting || phase == .cancelling else { return }
-    if phase == .inviting, retryInvite(after: response) { return }
+    if phase == .inviting, inviteRetries < 3, retryInvite(after: response) { return }
     phase = .ended
     record.status = response.status
     record.reason = response.headers.reasons.first?.text ?? response.reason
@@ -135,9 +134,11 @@ extension SIPLeg {
       }
       policy.offer(in: &inviteRequest)
       inviteRequest.headers.cSeq = CSeq(number: sequence + 1, method: .invite)
+      credentials?.authorize(&inviteRequest)
     default: return false
     }
-    clientInvite = core.send(inviteRequest, to: destination, owner: self)
+    inviteRetries += 1
+    clientInvite = core.send(inviteRequest, to: destination, owner: .leg(self))
     return true
   }
 }

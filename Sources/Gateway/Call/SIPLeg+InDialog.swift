@@ -15,7 +15,14 @@ extension SIPLeg {
       core.respond(makeResponse(481, to: request), to: transaction)
       return
     }
-    if flow.transport.isReliable { moved(to: flow) }
+    if flow.transport.isReliable || isUser { moved(to: flow) }
+    let unsupported = core.unsupported(request)
+    guard unsupported.isEmpty else {
+      var response = makeResponse(420, to: request)
+      response.headers.set(.unsupported, unsupported.joined(separator: ", "))
+      core.respond(response, to: transaction)
+      return
+    }
     switch request.method {
     case .invite, .update: await renegotiate(request, transaction)
     case .bye: await bye(request, transaction)
@@ -35,12 +42,14 @@ extension SIPLeg {
       core.respond(makeResponse(200, to: request), to: transaction)
       return
     }
-    if phase == .inviting, isCaller, let invite = serverInvite {
+    pendingBye = (transaction, request)
+    if phase == .inviting {
       // A BYE on an early dialog (RFC 3261 §15.1.2): the INVITE ends with 487.
-      core.respond(makeResponse(487, to: inviteRequest), to: invite)
+      await call?.callerGaveUp()
+      answerPendingBye()
+      return
     }
     phase = .ended
-    pendingBye = (transaction, request)
     let reason = request.headers.reasons.first?.text ?? "hung up"
     await call?.ended(by: self, reason: reason)
     answerPendingBye()
@@ -64,15 +73,19 @@ extension SIPLeg {
       core.respond(response, to: transaction)
       return
     }
+    let before = session
     do {
       let answer = try await answerRenegotiation(request)
       learn(from: request.headers)
       var response = makeResponse(200, to: request, sdp: answer)
       startSessionTimer(asServer: request, response: &response)
+      // Only an INVITE is acknowledged.
+      if request.method == .invite { core.registerInvite(transaction, self) }
       core.respond(response, to: transaction)
       await call?.holdChanged()
     } catch {
-      session?.rollback()
+      session = before
+      try? await applyNegotiated()
       var response = makeResponse(488, to: request)
       response.headers.append(.warning, "399 \(core.configuration.domain) \"\(quoted("\(error)"))\"")
       core.respond(response, to: transaction)
@@ -106,31 +119,38 @@ extension SIPLeg {
   func receiveReinviteAnswer(_ response: SIPResponse, _ transaction: ClientTransactionID) async {
     guard response.status >= 200 else { return }
     reinvite = nil
+    if response.isSuccess, let request = refreshRequest, request.method == .invite, let dialog {
+      core.acknowledge(
+        dialog.makeACK(sequence: request.headers.cSeq?.number ?? 1), for: transaction, dialog: dialog, leg: self)
+    }
+    guard phase == .answered else { return }
     switch response.status {
     case 200..<300:
       if let request = refreshRequest {
         dialog?.receive(response, to: request)
-        if request.method == .invite, let dialog {
-          core.acknowledge(
-            dialog.makeACK(sequence: request.headers.cSeq?.number ?? 1), for: transaction, dialog: dialog, leg: self)
-          if !response.body.isEmpty, let answer = try? SessionDescription(parsing: response.body) {
-            do {
-              try session?.receiveAnswer(answer)
-              try await applyNegotiated()
-            } catch {
-              session?.rollback()
-            }
-          }
-        }
+        if request.method == .invite { await takeRefreshAnswer(response) }
+        refreshAttempts = 0
+        refreshAgain = nil
         startSessionTimer(asClient: response)
       }
     case 408, 481: await call?.ended(by: self, reason: "the far end no longer knows the call")
     default:
-      // Refused, perhaps glare (491): the session stands as it was and the next refresh tries again.
+      // Refused, perhaps glare (491): the session stands as it was until a new try, or its expiry.
       session?.rollback()
-      scheduleSessionTimer()
+      refreshRefused(response)
+      return
     }
     refreshRequest = nil
+  }
+
+  private func takeRefreshAnswer(_ response: SIPResponse) async {
+    do {
+      try session?.receiveAnswer(SessionDescription(parsing: response.body))
+      try await applyNegotiated()
+      await call?.holdChanged()
+    } catch {
+      session?.rollback()
+    }
   }
 
   // MARK: INFO
@@ -161,11 +181,12 @@ extension SIPLeg {
 enum InfoDTMF {
   static func digit(in body: String, type: String) -> Character? {
     var text = Substring(body)
-    if type.hasPrefix("application/dtmf-relay") {
-      guard
-        let line = body.split(whereSeparator: \.isNewline).first(where: { $0.lowercased().hasPrefix("signal=") })
-      else { return nil }
+    let line = body.split(whereSeparator: \.isNewline).first { $0.lowercased().hasPrefix("signal=") }
+    // Some phones put the lines of dtmf-relay under the other name.
+    if let line {
       text = line.dropFirst("signal=".count)
+    } else if type.hasPrefix("application/dtmf-relay") {
+      return nil
     }
     let value = text.filter { !$0.isWhitespace }.uppercased()
     switch value {

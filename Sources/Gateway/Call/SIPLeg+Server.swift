@@ -13,10 +13,29 @@ extension SIPLeg {
       return
     }
     do {
-      remoteOffer = try SessionDescription(parsing: inviteRequest.body)
+      let offer = try SessionDescription(parsing: inviteRequest.body)
+      remoteOffer = offer
+      try rehearse(offer)
+    } catch let error as OfferAnswerError {
+      offerFailure = (488, "the offer cannot be served: \(error)")
     } catch {
       offerFailure = (400, "the offer does not parse: \(error)")
     }
+  }
+
+  /// Tries the offer on a session without media, so that nobody's phone rings for a call that cannot be.
+  private func rehearse(_ offer: SessionDescription) throws {
+    let nowhere = IPAddress(v4: 0)
+    let transport: LegTransport =
+      switch profile {
+      case .rtp: .rtp(address: nowhere, port: 9, rtcpPort: nil)
+      case .webRTC:
+        .webRTC(
+          parameters(LocalWebRTC(ufrag: "", password: "", candidates: [], fingerprint: "")),
+          address: SocketAddress(ip: nowhere, port: 9))
+      }
+    var session = AudioSession(codecs: codecs, transport: transport, ssrc: SSRC(1), cname: "", sessionID: 1)
+    try session.receiveOffer(offer)
   }
 
   /// Opens the caller's media and applies the offer, ready to answer.
@@ -83,12 +102,16 @@ extension SIPLeg {
   func acknowledged(_ ack: SIPRequest) async {
     guard awaitsAnswerInACK, phase == .answered else { return }
     awaitsAnswerInACK = false
+    let isFirst = session?.negotiated == nil
     do {
       guard !ack.body.isEmpty else { throw DelayedOfferError.noAnswer }
       try session?.receiveAnswer(SessionDescription(parsing: ack.body))
       try await applyNegotiated()
       await call?.holdChanged()
     } catch {
+      session?.rollback()
+      // A running session stands as it was before the re-INVITE; a call that never had one ends.
+      guard isFirst else { return }
       await call?.end(by: .system, status: 200, reason: "the ACK's answer cannot be used: \(error)")
     }
   }

@@ -35,6 +35,8 @@ final class SIPLeg {
   var call: Call?
   /// Requests of ours whose responses come here.
   var clientTransactions: Set<ClientTransactionID> = []
+  /// INVITEs of the far end whose ACK or CANCEL comes here.
+  var serverInvites: Set<ServerTransactionID> = []
 
   /// Where requests go unless the dialog names something reachable.
   var destination: Destination
@@ -52,6 +54,16 @@ final class SIPLeg {
   var reinvite: ClientTransactionID?
   /// The request of `reinvite`.
   var refreshRequest: SIPRequest?
+  /// How often `reinvite` was sent anew after a challenge or the like.
+  var refreshAttempts = 0
+  /// When to try a refused refresh again.
+  var refreshAgain: Instant?
+  /// INVITEs sent anew after 401, 407 or 422.
+  var inviteRetries = 0
+  /// When our INVITE was answered; forks may answer for 64·T1 more.
+  var acceptedAt: Instant?
+  /// The ACK of our 200 came, or will not come any more.
+  var isAcknowledged = false
   var pendingBye: (transaction: ServerTransactionID, request: SIPRequest)?
   /// Our credentials towards a trunk that challenges.
   var credentials: DigestClient?
@@ -114,11 +126,15 @@ final class SIPLeg {
     note(destination)
   }
 
+  var isUser: Bool { if case .user = party { true } else { false } }
+
   // MARK: Media
 
   /// Opens the media leg and makes the offer/answer machine. Does nothing the second time.
   func openMedia() async throws {
     guard session == nil else { return }
+    // From here on there is something to close, even where opening fails half way.
+    hasMedia = true
     let ssrc = SSRC(UInt32.random(in: 1...UInt32.max))
     let cname = RandomToken.hex(bytes: 8)
     let peer = destination.remote.ip
@@ -132,10 +148,11 @@ final class SIPLeg {
       let local = try await host.openRTP(id, ssrc: ssrc, cname: cname, towards: peer)
       transport = .rtp(address: local.address, port: local.rtp, rtcpPort: local.rtcp)
     }
-    hasMedia = true
     session = AudioSession(
       codecs: codecs, transport: transport, ssrc: ssrc, cname: cname,
       sessionID: UInt64.random(in: 1...UInt64(Int64.max)))
+    // Carriers with silence suppression send RFC 3389 noise; browsers do not.
+    session?.comfortNoise = profile == .rtp
   }
 
   func parameters(_ local: LocalWebRTC) -> TransportParameters {
@@ -191,11 +208,22 @@ final class SIPLeg {
     switch phase {
     case .answered:
       phase = .ended
-      guard var bye = dialog?.makeRequest(.bye) else { return }
-      bye.headers.append(.reason, "SIP;cause=200;text=\"\(quoted(reason))\"")
-      send(bye)
+      sayGoodbye(reason: reason)
     case .inviting: isCaller ? reject(480, cause: 480, reason: reason) : cancel(reason: nil)
     case .idle, .cancelling, .ended: break
+    }
+  }
+
+  /// RFC 3261 §15: not before the ACK of our 200, since a BYE that overtakes it would find no dialog.
+  private func sayGoodbye(reason: String) {
+    guard var bye = dialog?.makeRequest(.bye) else { return }
+    bye.headers.append(.reason, "SIP;cause=200;text=\"\(quoted(reason))\"")
+    credentials?.authorize(&bye)
+    let farewell = Farewell(request: bye, destination: core.inDialogDestination(of: self), credentials: credentials)
+    if isCaller, !isAcknowledged, let serverInvite {
+      core.deferredByes[serverInvite] = farewell
+    } else {
+      core.send(farewell)
     }
   }
 
@@ -211,9 +239,8 @@ final class SIPLeg {
   // MARK: Requests and responses
 
   /// Sends a request inside the dialog.
-  @discardableResult
   func send(_ request: SIPRequest) -> ClientTransactionID {
-    core.send(request, to: core.inDialogDestination(of: self), owner: self)
+    core.send(request, to: core.inDialogDestination(of: self), owner: .leg(self))
   }
 
   func makeResponse(_ status: Int, to request: SIPRequest, sdp: SessionDescription? = nil) -> SIPResponse {

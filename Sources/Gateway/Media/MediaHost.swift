@@ -110,7 +110,7 @@ package actor MediaHost {
     transport.receiver = media
     legs[id] = HostedLeg(media: media, transport: .plain(transport))
     startTicking()
-    let advertised = configuration.advertisedAddress.flatMap { $0.isIPv6 == towards.isIPv6 ? $0 : nil } ?? local ?? bind
+    let advertised = configuration.advertisedAddresses.first { $0.isIPv6 == towards.isIPv6 } ?? local ?? bind
     return (advertised, transport.localRTPPort, transport.localRTCPPort)
   }
 
@@ -250,7 +250,9 @@ package actor MediaHost {
       if peer.isLoopback || addresses.isEmpty { addresses.insert(IPAddress(v4: 0x7F00_0001), at: 0) }
     }
     return WebRTCTransport.Configuration(
-      localAddresses: addresses, advertisedAddress: configuration.advertisedAddress, ports: configuration.ports,
+      localAddresses: addresses,
+      advertisedAddress: configuration.advertisedAddresses.first { $0.isIPv6 == peer.isIPv6 },
+      ports: configuration.ports,
       stunServer: configuration.stunServer,
       turnServers: configuration.turnServers,
       iceLite: configuration.iceLite, certificate: certificate)

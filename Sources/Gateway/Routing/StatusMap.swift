@@ -7,8 +7,10 @@ package enum StatusMap {
   /// the far end gave up.
   package static func toCaller(_ status: Int) -> Int {
     switch status {
-    case 401, 407, 421, 423, 481, 482, 494, 501, 505, 513: 502
-    case 503: 502
+    case 401, 405, 406, 407, 411, 412, 413, 414, 416, 420, 421, 422, 423, 481, 482, 489, 491, 493, 494: 502
+    case 501, 503, 505, 513, 555, 580: 502
+    // The body that could not be used was ours.
+    case 415: 488
     case 300...399: 480
     case 408, 504: 504
     case 487: 480
@@ -17,8 +19,20 @@ package enum StatusMap {
     }
   }
 
-  /// The record's outcome of an unanswered call.
-  package static func isBusy(_ status: Int) -> Bool { status == 486 || status == 600 }
+  /// Which of several refusals the caller gets: the lowest rank (RFC 3261 §16.7 step 6). A 6xx first, then the lowest
+  /// class, and in it what says most about the person called.
+  package static func rank(_ status: Int) -> Int {
+    switch status {
+    case 600...: 0
+    case 486: 1
+    case 401, 407, 415, 420, 484: 2
+    case 404, 480, 487: 3
+    case 408: 5
+    case 400..<500: 4
+    case 300..<400: 6
+    default: 7
+    }
+  }
 
   /// The Q.850 cause that belongs to a SIP status (RFC 3398 §8.2.6.1 read backwards), for the Reason header.
   package static func q850Cause(_ status: Int) -> Int {

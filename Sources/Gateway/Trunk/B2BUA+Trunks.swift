@@ -6,8 +6,6 @@ import SIP
 extension B2BUA {
   /// Takes a new directory. A trunk that did not change keeps its registration.
   func update(_ new: Directory, trunkAddresses addresses: [String: [IPAddress]]) {
-    directory = new
-    trunkAddresses = addresses
     for rule in new.invalidRoutes {
       logger.error("a route is skipped: its match is no regular expression", metadata: ["match": "\(rule.match)"])
     }
@@ -16,6 +14,11 @@ extension B2BUA {
       registration.unregister()
       trunkRegistrations[name] = nil
     }
+    // Not before: the old registrations are taken back at the old addresses.
+    directory = new
+    trunkAddresses = addresses
+    for user in registrar.addressesOfRecord where new.user(user) == nil { _ = registrar.remove(user) }
+    metrics.registrations.set(registrar.count)
     for trunk in new.trunks where trunk.register && trunkRegistrations[trunk.name] == nil {
       trunkRegistrations[trunk.name] = TrunkRegistration(trunk: trunk, core: self)
     }
@@ -24,6 +27,9 @@ extension B2BUA {
   func unregisterTrunks() {
     for registration in trunkRegistrations.values { registration.unregister() }
   }
+
+  /// Whether a carrier has not yet confirmed that we left.
+  var isLeavingTrunks: Bool { trunkRegistrations.values.contains { $0.isLeaving } }
 
   var trunkStates: [TrunkState] {
     directory.trunks.map { trunk in

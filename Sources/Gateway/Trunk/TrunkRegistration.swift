@@ -9,12 +9,21 @@ final class TrunkRegistration {
   private let callID = RandomToken.hex(bytes: 12)
   private var sequence = UInt32.random(in: 1...1000)
   private var credentials: DigestClient?
+  /// The REGISTER under way.
   private var request: SIPRequest?
+  private var transaction: ClientTransactionID?
+  /// Challenges answered for the REGISTER under way.
+  private var answered = 0
+  /// The trunk was taken away or the server stops: the next thing said is good-bye, and the last.
+  private var hasLeft = false
   private var failures = 0
   private(set) var state: TrunkState.RegistrationState = .trying
   /// When the next REGISTER is due; nil while one is under way.
   private(set) var nextDeadline: Instant?
   private var expires: UInt32 = 600
+
+  /// The good-bye is under way.
+  var isLeaving: Bool { hasLeft && request != nil }
 
   init(trunk: Trunk, core: B2BUA) {
     self.trunk = trunk
@@ -30,10 +39,12 @@ final class TrunkRegistration {
     send(expires: expires)
   }
 
-  /// Ends the registration at the carrier.
+  /// Ends the registration at the carrier; for good. A REGISTER under way is awaited first.
   func unregister() {
-    guard case .registered = state else { return }
-    send(expires: 0)
+    guard !hasLeft else { return }
+    hasLeft = true
+    nextDeadline = nil
+    if request == nil, state == .registered { send(expires: 0) }
     state = .trying
   }
 
@@ -57,34 +68,34 @@ final class TrunkRegistration {
     request.headers.expires = expires
     request.headers.userAgent = core.configuration.product
     credentials?.authorize(&request)
+    answered = 0
     self.request = request
-    core.send(request, to: destination, owner: .trunk(self))
+    transaction = core.send(request, to: destination, owner: .trunk(self))
   }
 
-  func receive(_ response: SIPResponse) {
-    guard response.isFinal, let request else { return }
+  func receive(_ response: SIPResponse, _ transaction: ClientTransactionID) {
+    guard response.isFinal, let request, transaction == self.transaction else { return }
     switch response.status {
     case 200..<300:
       self.request = nil
-      guard request.headers.expires != 0 else {
-        state = .trying
-        return
-      }
+      guard request.headers.expires != 0 else { return }
+      guard !hasLeft else { return send(expires: 0) }
       if state != .registered { core.logger.notice("registered at the carrier", metadata: ["trunk": "\(trunk.name)"]) }
+      let granted = granted(by: response, request)
+      guard granted > 0 else { return fail("the carrier accepted the registration without keeping it") }
       state = .registered
       failures = 0
-      // Our own contact's lifetime, else the header's (RFC 3261 §10.2.4); refreshed well before it ends.
-      let own = response.headers.contacts.first { $0.uri.user == (trunk.username ?? trunk.name) }
-      let granted = own?.parameters["expires"].flatMap { UInt32($0) } ?? response.headers.expires ?? expires
-      nextDeadline = core.now + .seconds(Int64(max(30, min(granted, 86_400)) * 9 / 10))
+      nextDeadline = core.now + .milliseconds(Int64(max(5, min(granted, 86_400))) * 900)
     case 401, 407:
-      guard let answer = try? credentials?.answer(response, to: request), let destination = core.destination(of: trunk)
+      answered += 1
+      guard answered <= 3, let answer = try? credentials?.answer(response, to: request),
+        let destination = core.destination(of: trunk)
       else { return fail("the carrier refuses the user name or password (\(response.status))") }
       sequence = answer.headers.cSeq?.number ?? sequence
       self.request = answer
-      core.send(answer, to: destination, owner: .trunk(self))
+      self.transaction = core.send(answer, to: destination, owner: .trunk(self))
     case 423:
-      guard let minimum = response.headers.minExpires, minimum > expires, minimum <= 86_400 else {
+      guard !hasLeft, let minimum = response.headers.minExpires, minimum > expires, minimum <= 86_400 else {
         return fail("the carrier finds the interval too brief and names no usable one")
       }
       expires = minimum
@@ -93,12 +104,24 @@ final class TrunkRegistration {
     }
   }
 
-  func failed(_ failure: RequestFailure) {
+  /// Seconds: our own contact's lifetime, else the header's (RFC 3261 §10.2.4). Contacts of ours from before, at another
+  /// address, may stand beside it.
+  private func granted(by response: SIPResponse, _ request: SIPRequest) -> UInt32 {
+    let contacts = response.headers.contacts
+    let own =
+      request.headers.contact.flatMap { ours in contacts.first { $0.uri.isEquivalent(to: ours.uri) } }
+      ?? contacts.first { $0.uri.user == (trunk.username ?? trunk.name) }
+    return own?.parameters["expires"].flatMap { UInt32($0) } ?? response.headers.expires ?? expires
+  }
+
+  func failed(_ failure: RequestFailure, _ transaction: ClientTransactionID) {
+    guard transaction == self.transaction else { return }
     fail(failure == .timeout ? "the carrier does not answer" : "the carrier cannot be reached")
   }
 
   private func fail(_ why: String) {
     request = nil
+    guard !hasLeft else { return }
     failures += 1
     state = .failed(why)
     // 5, 10, 20 … 300 seconds, as RFC 5626 §4.5 spreads retries.
