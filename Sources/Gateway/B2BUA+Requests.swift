@@ -123,17 +123,19 @@ extension B2BUA {
     respond(response, to: transaction)
     for change in outcome.changes {
       switch change {
-      case .added(let binding), .refreshed(let binding): movedFlow(of: user.name, binding, to: flow)
+      case .added(let binding), .refreshed(let binding): moved(user.name, binding)
       case .removed: break
       }
     }
   }
 
   /// A registration of the same instance on a new flow: its legs follow (RFC 5626 §4.2).
-  private func movedFlow(of user: String, _ binding: Binding, to flow: Flow) {
+  private func moved(_ user: String, _ binding: Binding) {
     guard let instance = binding.instanceID else { return }
     for call in calls.values {
-      for leg in call.legs where leg.instance == instance && leg.party.name == user { leg.moved(to: flow) }
+      for leg in call.legs where leg.instance == instance && leg.party.name == user {
+        leg.moved(to: binding.destination)
+      }
     }
   }
 

@@ -35,7 +35,8 @@ final class Agent: Sendable {
 
   static func carrier(_ world: World, remote: String = "127.0.0.9:5060") -> Agent {
     Agent(
-      world, "+4930123", Flow(id: 1, transport: .udp, local: SocketAddress("127.0.0.1:5060")!, remote: SocketAddress(remote)!))
+      world, "+4930123",
+      Flow(id: 1, transport: .udp, local: SocketAddress("127.0.0.1:5060")!, remote: SocketAddress(remote)!))
   }
 
   /// A phone that has registered over a connection of its own.
@@ -137,7 +138,8 @@ final class Agent: Sendable {
     return request
   }
 
-  func call(_ number: String, body: String = SDP.audio(), _ extra: [(HeaderName, String)] = []) async throws -> Outgoing {
+  func call(_ number: String, body: String = SDP.audio(), _ extra: [(HeaderName, String)] = []) async throws -> Outgoing
+  {
     let call = try Outgoing(self, number, body: body, extra)
     await send(call.invite)
     return call
@@ -186,7 +188,8 @@ final class Outgoing: Side {
     callID = "call-\(agent.unique())"
     branch = agent.unique()
     invite = try agent.make(
-      .invite, "sip:\(number)@parley.test", callID: callID, fromTag: "caller", cSeq: 1, branch: branch, body: body, extra)
+      .invite, "sip:\(number)@parley.test", callID: callID, fromTag: "caller", cSeq: 1, branch: branch, body: body,
+      extra)
   }
 
   func make(_ method: Method, body: String, type: String, _ extra: [(HeaderName, String)]) throws -> SIPRequest {

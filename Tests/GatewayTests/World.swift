@@ -160,6 +160,13 @@ final class World: Sendable {
     throw NothingCame(description: "no \(what) for \(remote); sent: \(seen)")
   }
 
+  /// The oldest message to `remote` that was not taken.
+  func takeAny(_ remote: SocketAddress) async -> SIPMessage? {
+    post.sent.withLock { sent in
+      sent.firstIndex { $0.to.remote == remote }.map { sent.remove(at: $0).message }
+    }
+  }
+
   /// Messages sent and not taken yet, as `INVITE` or `200 INVITE`.
   func untaken(_ remote: SocketAddress) -> [String] {
     post.sent.withLock { $0.filter { $0.to.remote == remote }.map { Self.summary($0.message) } }

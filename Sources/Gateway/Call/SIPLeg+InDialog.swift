@@ -15,7 +15,7 @@ extension SIPLeg {
       core.respond(makeResponse(481, to: request), to: transaction)
       return
     }
-    if flow.transport.isReliable || isUser { moved(to: flow) }
+    if flow.transport.isReliable || isUser { moved(to: .flow(flow)) }
     let unsupported = core.unsupported(request)
     guard unsupported.isEmpty else {
       var response = makeResponse(420, to: request)

@@ -119,10 +119,10 @@ final class SIPLeg {
     record.transport = destination.transport.rawValue.lowercased()
   }
 
-  /// The far end moved to another flow (RFC 5626 §4.2): what follows goes there.
-  func moved(to flow: Flow) {
-    guard destination != .flow(flow) else { return }
-    destination = .flow(flow)
+  /// The far end moved to another flow (RFC 5626 §4.2) or behind another NAT binding: what follows goes there.
+  func moved(to destination: Destination) {
+    guard self.destination != destination else { return }
+    self.destination = destination
     note(destination)
   }
 
