@@ -54,7 +54,7 @@ package struct DigestServer: Sendable {
   ) -> [DigestChallenge] {
     let nonce = nonces.make(now: now, random: &random)
     let single = userAgent.map { agent in singleChallengeAgents.contains { agent.hasPrefix($0) } } ?? false
-    let offered: [DigestAlgorithm] = single ? [.md5] : algorithms
+    let offered: [DigestAlgorithm] = single && algorithms.contains(.md5) ? [.md5] : algorithms
     return offered.map { DigestChallenge(realm: realm, nonce: nonce, algorithm: $0, qops: qops, isStale: isStale) }
   }
 
@@ -84,9 +84,9 @@ package struct DigestServer: Sendable {
   private mutating func verify(
     _ credentials: DigestCredentials, request: SIPRequest, now: Instant, ha1: (String, DigestAlgorithm) -> String?
   ) -> DigestVerdict {
-    // Without clients that are challenged with MD5 alone, a server of SHA-256 takes nothing weaker.
+    // A server of SHA-256 alone takes nothing weaker, from no client.
     guard let algorithm = credentials.algorithm,
-      algorithms.contains(algorithm) || (algorithm == .md5 && !singleChallengeAgents.isEmpty)
+      algorithms.contains(algorithm)
     else { return .rejected(.algorithm) }
     var qop: DigestQOP?
     var count: UInt32?

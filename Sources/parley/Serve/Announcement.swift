@@ -29,7 +29,7 @@ struct Announcement {
       lines.append("  Log in as       \(user.name)  password \(user.password)  (\(user.display))")
     }
     if demo != nil { lines.append("  Then call       600 to hear yourself, 601 for a 1004 Hz tone") }
-    if let demo {
+    if let demo, configuration.keys.isEmpty {
       lines.append(
         "  API             curl -H 'Authorization: Bearer \(demo.key.secret)' http://localhost:\(web.first?.address.port ?? 0)/v1/calls"
       )

@@ -20,7 +20,6 @@ extension Configuration {
     gateway.registrar.maximumContacts = sip.limits.bindingsPerUser
     gateway.digestAlgorithms = sip.digest.map { $0 == .md5 ? .md5 : .sha256 }
     gateway.iceLite = media.ice == .lite
-    gateway.mediaTimeout = media.timeout
     gateway.drainTimeout = drain.timeout
     gateway.product = "Parley/\(parleyVersion)"
     return gateway
@@ -30,7 +29,7 @@ extension Configuration {
   /// fail one by one instead.
   func mediaPlane() async throws -> MediaConfiguration {
     var plane = MediaConfiguration()
-    plane.advertisedAddress = media.address.first
+    plane.advertisedAddresses = media.address
     plane.listenAddresses = media.listen
     plane.ports = media.ports
     plane.workers = media.workers ?? max(1, System.coreCount)
@@ -38,7 +37,8 @@ extension Configuration {
     plane.opusComplexity = media.opusComplexity
     plane.mediaTimeout = media.timeout
     if let stun = media.stun.first { plane.stunServer = try await resolve(stun, port: 3478, setting: "media.stun") }
-    for turn in media.turn {
+    // TURN over TLS is for browsers; libnice speaks it over UDP and TCP.
+    for turn in media.turn where turn.transport != .tls {
       plane.turnServers.append(
         Transport.TURNServer(
           address: try await resolve(turn.server, port: 3478, setting: "media.turn"), user: turn.username,

@@ -12,11 +12,59 @@ enum LogOutput {
     let level = Logger.Level(rawValue: settings.level.rawValue) ?? .info
     let format = settings.format
     LoggingSystem.bootstrap { label in
-      var handler: any LogHandler =
-        format == .json ? JSONLogHandler(label: label) : StreamLogHandler.standardError(label: label)
+      var handler: any LogHandler = format == .json ? JSONLogHandler(label: label) : TextLogHandler(label: label)
       handler.logLevel = level
       return handler
     }
+  }
+
+  /// One system call a line, so that lines of several threads do not mix.
+  static func write(_ line: String) {
+    var line = line + "\n"
+    line.withUTF8 { bytes in
+      #if canImport(Glibc)
+        _ = Glibc.write(STDERR_FILENO, bytes.baseAddress, bytes.count)
+      #endif
+    }
+  }
+}
+
+/// `time level message key=value …` on one line. What came from the network may hold line ends and escape codes: every
+/// control character is written as `\u{…}`, so nobody forges a line that fail2ban or a person believes.
+struct TextLogHandler: LogHandler {
+  var logLevel: Logger.Level = .info
+  var metadata: Logger.Metadata = [:]
+  let label: String
+
+  init(label: String) { self.label = label }
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  func log(event: LogEvent) {
+    let fields = metadata.merging(event.metadata ?? [:]) { _, new in new }.sorted { $0.key < $1.key }
+      .map { " \($0.key)=\(Self.visible("\($0.value)", quoting: true))" }.joined()
+    let level = event.level.rawValue
+    let padding = String(repeating: " ", count: max(0, 8 - level.count))
+    LogOutput.write(
+      "\(WallTime.now().rfc3339) \(level)\(padding) \(Self.visible("\(event.message)", quoting: false))\(fields)")
+  }
+
+  /// Without control characters; quoted where a space would end the value.
+  static func visible(_ text: String, quoting: Bool) -> String {
+    var out = ""
+    for scalar in text.unicodeScalars {
+      if scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .lineSeparator {
+        out += scalar.escaped(asASCII: true)
+      } else if quoting, scalar == "\"" || scalar == "\\" {
+        out += "\\" + String(scalar)
+      } else {
+        out.unicodeScalars.append(scalar)
+      }
+    }
+    return quoting && (out.isEmpty || out.contains(" ")) ? "\"\(out)\"" : out
   }
 }
 
@@ -42,10 +90,8 @@ struct JSONLogHandler: LogHandler {
     fields["logger"] = label
     fields["message"] = event.message.description
     guard
-      var line = try? JSONSerialization.data(withJSONObject: fields, options: [.sortedKeys, .withoutEscapingSlashes])
+      let line = try? JSONSerialization.data(withJSONObject: fields, options: [.sortedKeys, .withoutEscapingSlashes])
     else { return }
-    line.append(UInt8(ascii: "\n"))
-    // One write a line, so that lines of several threads do not mix.
-    line.withUnsafeBytes { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    LogOutput.write(String(decoding: line, as: UTF8.self))
   }
 }

@@ -18,6 +18,7 @@ struct Server: Sendable {
 
   func run() async throws {
     LogOutput.bootstrap(configuration.log)
+    OpenFiles.raiseLimit()
     let logger = Logger(label: "parley")
     for warning in configuration.warnings { logger.warning("\(warning)") }
 
@@ -53,7 +54,9 @@ struct Server: Sendable {
       signalling.loop.execute {
         transport.setUnlimitedNetworks(trunks.flatMap(\.addresses).map { IPNetwork($0) })
         for (trunk, addresses) in trunks where trunk.transport == "tls" {
-          for ip in addresses { transport.setTLSServerName(trunk.host, for: Core.SocketAddress(ip: ip, port: trunk.port)) }
+          for ip in addresses {
+            transport.setTLSServerName(trunk.host, for: Core.SocketAddress(ip: ip, port: trunk.port))
+          }
         }
       }
     }
@@ -68,7 +71,7 @@ struct Server: Sendable {
     let upkeep = Upkeep(
       gateway: gateway, transport: transport, store: store, feed: feed, http: http,
       readings: SystemReadings(
-        registry: metrics, gateway: gateway, transport: transport, media: media, store: store), logger: logger,
+        registry: metrics, gateway: gateway, transport: transport, media: media), logger: logger,
       announce: { web in
         Announcement(configuration: configuration, sip: listeners, web: web, demo: provisioned.demo).print()
       })

@@ -2,7 +2,6 @@ import Core
 import Gateway
 import SIP
 import SIPTransport
-import Store
 import Synchronization
 
 /// What sockets, transactions, media workers and the store count, taken once a second so that `/metrics` waits for nobody.
@@ -18,7 +17,7 @@ final class SystemReadings: Sendable {
   private let transport: SIPTransportStack
   private let hosts: [MediaHost]
 
-  init(registry: MetricsRegistry, gateway: Gateway, transport: SIPTransportStack, media: MediaPlane, store: Store) {
+  init(registry: MetricsRegistry, gateway: Gateway, transport: SIPTransportStack, media: MediaPlane) {
     self.gateway = gateway
     self.transport = transport
     hosts = media.hosts
@@ -52,9 +51,6 @@ final class SystemReadings: Sendable {
         [self] in
         Double(snapshot.withLock { $0.mediaLegs.indices.contains(worker) ? $0.mediaLegs[worker] : 0 })
       }
-    }
-    registry.reading("parley_record_writes_waiting", "Call records on their way to the disk.") {
-      Double(store.savesWaiting)
     }
   }
 

@@ -12,7 +12,7 @@ struct WebPages: Sendable {
   /// The directory of the pages: the configured one, beside the program, or in the checkout that it was built in.
   var directory: String? {
     if let configured = configuration.http.web { return configured }
-    let program = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent()
+    let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
     var candidates = ["web", program.appendingPathComponent("../share/parley/web").standardized.path]
     var folder = program
     for _ in 0..<5 {
