@@ -229,6 +229,7 @@ import Testing
     let leg = try await phone.incoming()
     await leg.reply(486)
     #expect(try await call.final().status == 486)
+    try await world.expectNothingLeft(calls: 1)
     #expect(world.records.final.first?.to == "+15550100")
   }
 }

@@ -26,7 +26,7 @@ import Testing
 
   @Test(arguments: [
     ("600", RoutedCall(target: .echo, number: "600")),
-    ("55 50 199", nil),
+    ("55 50 198", nil),
     ("55501 99", RoutedCall(target: .milliwatt, number: "5550199")),
     ("1001", RoutedCall(target: .user("1001"), number: "1001")),
     ("9001", RoutedCall(target: .user("9001"), number: "9001")),

@@ -122,6 +122,7 @@ final class World: Sendable {
 
   /// Lets time pass and the gateway act on it.
   func advance(_ duration: Duration) async throws {
+    try await settle()
     clock.advance(duration)
     await gateway.advance()
     try await settle()
