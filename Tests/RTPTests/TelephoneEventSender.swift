@@ -1,18 +1,19 @@
-package import Core
+import Core
+import RTP
 
 /// Sends queued keys as RFC 4733 events, one packet a tick; the end is sent three times (§2.5.1.4).
 ///
 /// While `isSending` the packets of `tick` take the place of audio.
-package struct TelephoneEventSender: Sendable {
-  package struct Packet: Hashable, Sendable {
-    package var stamp: OutputSequence.Stamp
-    package var payload: TelephoneEventPayload
+struct TelephoneEventSender: Sendable {
+  struct Packet: Hashable, Sendable {
+    var stamp: OutputSequence.Stamp
+    var payload: TelephoneEventPayload
 
     /// Writes the whole RTP packet.
     ///
     /// - Returns: 16, or 0 when `buffer` is shorter.
     @discardableResult
-    package func write(payloadType: PayloadType, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    func write(payloadType: PayloadType, into buffer: UnsafeMutableRawBufferPointer) -> Int {
       guard buffer.count >= 16 else { return 0 }
       RTPHeader(
         payloadType: payloadType, sequence: stamp.sequence, timestamp: stamp.timestamp, ssrc: stamp.ssrc,
@@ -23,10 +24,10 @@ package struct TelephoneEventSender: Sendable {
   }
 
   /// No more are kept waiting: 64 keys take 15 s.
-  package static let maximumQueue = 64
+  static let maximumQueue = 64
 
   /// Hertz of the event's durations.
-  package private(set) var clockRate: Int
+  private(set) var clockRate: Int
   private let packetTime: Duration
   private let gap: Duration
   private var queue: [(event: UInt8, duration: Duration, volume: UInt8)] = []
@@ -48,31 +49,31 @@ package struct TelephoneEventSender: Sendable {
   /// - Parameters:
   ///   - packetTime: Distance of the ticks.
   ///   - gap: Silence between two keys; ITU-T Q.24 wants 40 ms or more.
-  package init(clockRate: Int, packetTime: Duration = .milliseconds(20), gap: Duration = .milliseconds(80)) {
-    self.clockRate = ClockRate.clamp(clockRate)
+  init(clockRate: Int, packetTime: Duration = .milliseconds(20), gap: Duration = .milliseconds(80)) {
+    self.clockRate = clockRate
     self.packetTime = max(packetTime, .milliseconds(1))
     self.gap = gap
   }
 
   /// Another clock for the keys that have not begun.
-  package mutating func setClockRate(_ rate: Int) {
-    if ClockRate.bounds.contains(rate), running == nil { clockRate = rate }
+  mutating func setClockRate(_ rate: Int) {
+    if (1_000...384_000).contains(rate), running == nil { clockRate = rate }
   }
 
   /// Queues an event; false when too many wait. A key sounds for 40 ms to 6 s.
   @discardableResult
-  package mutating func enqueue(event: UInt8, duration: Duration = .milliseconds(160), volume: UInt8 = 10) -> Bool {
+  mutating func enqueue(event: UInt8, duration: Duration = .milliseconds(160), volume: UInt8 = 10) -> Bool {
     guard queue.count < Self.maximumQueue else { return false }
     queue.append((event, min(max(duration, .milliseconds(40)), .seconds(6)), volume))
     return true
   }
 
   /// An event runs, waits, or the gap behind one is not over.
-  package var isSending: Bool { running != nil || !queue.isEmpty || pauseLeft > .zero }
+  var isSending: Bool { running != nil || !queue.isEmpty || pauseLeft > .zero }
 
   /// One step of `packetTime`. Advances `output`'s media clock while it is busy: send no audio on a tick that began with
   /// `isSending`. Nil in the gap between two keys.
-  package mutating func tick(_ output: inout OutputSequence, now: Instant) -> Packet? {
+  mutating func tick(_ output: inout OutputSequence, now: Instant) -> Packet? {
     guard isSending else { return nil }
     let frame = UInt32(clamping: packetTime.nanoseconds * Int64(output.clockRate) / 1_000_000_000)
     if running == nil {
