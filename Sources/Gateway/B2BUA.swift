@@ -168,17 +168,17 @@ final class B2BUA {
           forgetInvite(transaction, of: leg)
           enqueue(.acknowledgementMissing(leg), to: call)
         }
-      case .response(let transaction, let response, let flow): deliver(response, transaction, flow)
+      case .response(let transaction, let response, _): deliver(response, transaction)
       case .timeout(let transaction): fail(transaction, .timeout)
       case .transportFailure(let transaction): fail(transaction, .transport)
       }
     }
   }
 
-  private func deliver(_ response: SIPResponse, _ transaction: ClientTransactionID, _ flow: Flow) {
+  private func deliver(_ response: SIPResponse, _ transaction: ClientTransactionID) {
     switch owners[transaction] {
     case .leg(let leg):
-      if let call = leg.call { enqueue(.response(leg, transaction, response, flow), to: call) }
+      if let call = leg.call { enqueue(.response(leg, transaction, response), to: call) }
     case .trunk(let registration): registration.receive(response, transaction)
     case .abandoned(let invite): receive(response, transaction, of: invite)
     case .farewell(let farewell): receive(response, of: farewell)

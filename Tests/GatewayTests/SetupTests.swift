@@ -319,6 +319,31 @@ import Testing
     try await world.expectNothingLeft(calls: 1)
   }
 
+  @Test(arguments: [SDP.audio(port: 0), SDP.audio(formats: "101"), "v=0\r\n", "nonsense"])
+  func offersWithoutUsableAudioAreRefusedAtOnce(_ body: String) async throws {
+    let world = try await World()
+    let phone = try await Agent.phone(world, "1002", 21)
+    let call = try await Agent.carrier(world).call("+15550100", body: body)
+    #expect([400, 488].contains(try await call.final().status))
+    #expect(world.untaken(phone.remote).isEmpty)
+    try await world.expectNothingLeft(calls: 1)
+  }
+
+  @Test func aCallerForWhomNoPortIsLeftIsRefusedAndTheSearchCalledOff() async throws {
+    // Two pairs of ports: for the two contacts.
+    let world = try await World(ports: 29_000...29_003)
+    let (a, b) = (try await Agent.phone(world, "1002", 21), try await Agent.phone(world, "1002", 22))
+    let call = try await Agent.carrier(world).call("+15550100")
+    let refusal = try await call.final()
+    #expect(refusal.status == 503 && refusal.headers.retryAfter != nil)
+    for phone in [a, b] {
+      let leg = try await phone.incoming()
+      await leg.reply(180)
+      try await leg.cancelled()
+    }
+    try await world.expectNothingLeft(calls: 1)
+  }
+
   @Test func aByeBeforeTheAnswerIsACancel() async throws {
     let world = try await World()
     let user = try await Agent.phone(world, "1001", 11)

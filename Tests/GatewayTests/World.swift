@@ -64,7 +64,7 @@ final class World: Sendable {
 
   init(
     trunk: Trunk = Trunk(name: "carrier", host: "127.0.0.9", codecs: [.pcmu, .pcma]),
-    _ configure: (inout GatewayConfiguration) -> Void = { _ in }
+    ports: ClosedRange<UInt16> = 30_000...39_999, _ configure: (inout GatewayConfiguration) -> Void = { _ in }
   ) async throws {
     var configuration = GatewayConfiguration()
     configuration.domain = "parley.test"
@@ -72,7 +72,7 @@ final class World: Sendable {
     configure(&configuration)
     var media = MediaConfiguration()
     media.listenAddresses = [IPAddress(v4: 0x7F00_0001)]
-    media.ports = 30_000...39_999
+    media.ports = ports
     let clock = Clock()
     let post = Post()
     self.clock = clock

@@ -76,7 +76,7 @@ final class Call {
       await end(
         by: .system, status: 200, reason: "the \(leg.isCaller ? "caller" : "callee") never acknowledged the answer")
     case .callerLost: await callerGaveUp(reason: "the caller's connection closed")
-    case .response(let leg, let transaction, let response, _): await leg.receive(response, transaction: transaction)
+    case .response(let leg, let transaction, let response): await leg.receive(response, transaction: transaction)
     case .requestFailed(let leg, let transaction, let failure): await leg.requestFailed(transaction, failure)
     case .media(let leg, let event): await media(leg, event)
     case .timer(let timer): await fired(timer)
@@ -107,9 +107,7 @@ final class Call {
     core.cancelTimer(.noAnswer, of: self)
     callee = leg
     ringing.removeAll { $0 === leg }
-    let losers = ringing
-    ringing = []
-    for other in losers { other.cancel(reason: Reason.completedElsewhere.description) }
+    for other in ringing { other.cancel(reason: Reason.completedElsewhere.description) }
     do {
       try await caller.answer()
       becomeAnswered()
@@ -118,7 +116,9 @@ final class Call {
       await end(
         by: .system, status: Self.status(of: error), reason: "the caller's media could not be set up: \(error)")
     }
-    await closeLegs(losers, reason: "answered elsewhere")
+    guard phase == .answered else { return }
+    await closeLegs(ringing, reason: "answered elsewhere")
+    ringing = []
     announceAnswer()
   }
 
@@ -161,8 +161,6 @@ final class Call {
 
   /// Hold or resume: the other side hears music or this one again.
   func holdChanged() async { await updateSources() }
-
-  func other(of leg: SIPLeg) -> SIPLeg? { leg === caller ? callee : caller }
 
   func add(_ leg: SIPLeg) {
     leg.call = self

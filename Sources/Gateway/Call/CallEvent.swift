@@ -15,7 +15,7 @@ enum CallEvent {
   case acknowledgementMissing(SIPLeg)
   /// The connection of a caller closed; an unanswered call has nobody to tell.
   case callerLost(SIPLeg)
-  case response(SIPLeg, ClientTransactionID, SIPResponse, Flow)
+  case response(SIPLeg, ClientTransactionID, SIPResponse)
   case requestFailed(SIPLeg, ClientTransactionID, RequestFailure)
   case media(SIPLeg, HostedLegEvent)
   case timer(CallTimer)

@@ -36,6 +36,7 @@ extension SIPLeg {
       }
     var session = AudioSession(codecs: codecs, transport: transport, ssrc: SSRC(1), cname: "", sessionID: 1)
     try session.receiveOffer(offer)
+    _ = try session.makeAnswer()
   }
 
   /// Opens the caller's media and applies the offer, ready to answer.
