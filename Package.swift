@@ -144,7 +144,7 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ]),
-    tests("Gateway", ["Core", "SDP", "SIP"]),
+    tests("Gateway", ["Core", "SIP", "Transport", .product(name: "Logging", package: "swift-log")]),
     tests("Store", ["Core", .product(name: "GRDB", package: "GRDB.swift")]),
     tests(
       "API",
