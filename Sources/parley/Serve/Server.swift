@@ -52,7 +52,10 @@ struct Server: Sendable {
 
     let feed = DirectoryFeed(store: store, signalling: signalling, logger: logger) { trunks in
       signalling.loop.execute {
-        transport.setUnlimitedNetworks(trunks.flatMap(\.addresses).map { IPNetwork($0) })
+        let networks = trunks.flatMap {
+          $0.addresses.map { IPNetwork($0) } + $0.trunk.allow.compactMap { IPNetwork($0) }
+        }
+        transport.setUnlimitedNetworks(networks)
         for (trunk, addresses) in trunks where trunk.transport == "tls" {
           for ip in addresses {
             transport.setTLSServerName(trunk.host, for: Core.SocketAddress(ip: ip, port: trunk.port))
