@@ -46,7 +46,28 @@ final class TestSocket: Sendable {
     return (Array(buffer.prefix(count)), from)
   }
 
-  /// How many descriptors this process has open.
+  /// How many UDP sockets of this machine are bound to ports of the range.
+  static func bound(in range: ClosedRange<UInt16>) -> Int {
+    var count = 0
+    for path in ["/proc/net/udp", "/proc/net/udp6"] {
+      guard let file = fopen(path, "r") else { continue }
+      defer { fclose(file) }
+      var line = [CChar](repeating: 0, count: 512)
+      while fgets(&line, 512, file) != nil {
+        // `  12: 0100007F:92E0 00000000:0000 07 …`
+        let bytes = line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ")
+        guard fields.count > 1, let text = fields[1].split(separator: ":").last, let port = UInt16(text, radix: 16)
+        else {
+          continue
+        }
+        if range.contains(port) { count += 1 }
+      }
+    }
+    return count
+  }
+
+  /// How many descriptors this process has open. Suites that run beside open and close some too.
   static var openDescriptors: Int {
     guard let directory = opendir("/proc/self/fd") else { return -1 }
     defer { closedir(directory) }
