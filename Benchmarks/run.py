@@ -146,8 +146,11 @@ def main():
         broken = [name for name, (ours, _) in results.items() if ours.get("lost") or ours.get("rejected") or ours.get("deaf")]
         print("\nThe benchmark works." if not broken else f"\nPackets were lost or refused in: {', '.join(broken)}")
         return 1 if broken else 0
-    stored = {name: {"parley": ours, "peer": peers} for name, (ours, peers) in results.items()}
-    (HERE / "results.json").write_text(json.dumps({"machine": machine(), "results": stored}, indent=2) + "\n")
+    file = HERE / "results.json"
+    stored = json.loads(file.read_text()) if file.exists() else {}
+    for name, (ours, peers) in results.items():
+        stored[name] = {"machine": machine(), "parley": ours, "peer": peers}
+    file.write_text(json.dumps(stored, indent=2) + "\n")
     print(f"\n{missed} goals missed" if missed else "\nEvery goal is met")
     return 0
 

@@ -54,14 +54,13 @@ class Usage:
 
     @staticmethod
     def _pss(process):
-        """Memory in which shared pages count once: the fair figure for a server of many processes."""
+        """Memory in which shared pages count once: the fair figure for a server of many processes. Without the pages of
+        files: those depend on who else runs the same program."""
         try:
-            for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    return int(line.split()[1])
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
         except OSError:
-            pass
-        return 0
+            return 0
+        return sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
 
 
 def machine():
