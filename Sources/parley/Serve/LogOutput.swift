@@ -11,11 +11,44 @@ enum LogOutput {
   static func bootstrap(_ settings: Configuration.LogSection) {
     let level = Logger.Level(rawValue: settings.level.rawValue) ?? .info
     let format = settings.format
-    LoggingSystem.bootstrap { label in
-      var handler: any LogHandler = format == .json ? JSONLogHandler(label: label) : TextLogHandler(label: label)
-      handler.logLevel = level
-      return handler
+    LoggingSystem.bootstrap { label in LineLogHandler(label: label, format: format, level: level) }
+  }
+
+  /// `time level message key=value …`. What came from the network may hold line ends and escape codes: every control
+  /// character is written as `\u{…}`, so nobody forges a line that fail2ban or a person believes.
+  static func text(_ event: LogEvent, _ fields: [String: String]) -> String {
+    let level = event.level.rawValue
+    let padding = String(repeating: " ", count: max(0, 8 - level.count))
+    let pairs = fields.sorted { $0.key < $1.key }.map { " \($0.key)=\(visible($0.value, quoting: true))" }.joined()
+    return "\(WallTime.now().rfc3339) \(level)\(padding) \(visible("\(event.message)", quoting: false))\(pairs)"
+  }
+
+  /// One JSON object: time, level, logger, message, and the metadata's keys beside them.
+  static func json(_ event: LogEvent, _ fields: [String: String], label: String) -> String? {
+    var object = fields
+    object["time"] = WallTime.now().rfc3339
+    object["level"] = event.level.rawValue
+    object["logger"] = label
+    object["message"] = event.message.description
+    let options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
+    return (try? JSONSerialization.data(withJSONObject: object, options: options)).map {
+      String(decoding: $0, as: UTF8.self)
     }
+  }
+
+  /// Without control characters; quoted where a space would end the value.
+  private static func visible(_ text: String, quoting: Bool) -> String {
+    var out = ""
+    for scalar in text.unicodeScalars {
+      if scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .lineSeparator {
+        out += scalar.escaped(asASCII: true)
+      } else if quoting, scalar == "\"" || scalar == "\\" {
+        out += "\\" + String(scalar)
+      } else {
+        out.unicodeScalars.append(scalar)
+      }
+    }
+    return quoting && (out.isEmpty || out.contains(" ")) ? "\"\(out)\"" : out
   }
 
   /// One system call a line, so that lines of several threads do not mix.
@@ -29,14 +62,18 @@ enum LogOutput {
   }
 }
 
-/// `time level message key=value …` on one line. What came from the network may hold line ends and escape codes: every
-/// control character is written as `\u{…}`, so nobody forges a line that fail2ban or a person believes.
-struct TextLogHandler: LogHandler {
-  var logLevel: Logger.Level = .info
-  var metadata: Logger.Metadata = [:]
+/// Writes each event as one line in the configured format.
+struct LineLogHandler: LogHandler {
   let label: String
+  let format: LogFormat
+  var logLevel: Logger.Level
+  var metadata: Logger.Metadata = [:]
 
-  init(label: String) { self.label = label }
+  init(label: String, format: LogFormat, level: Logger.Level) {
+    self.label = label
+    self.format = format
+    logLevel = level
+  }
 
   subscript(metadataKey key: String) -> Logger.Metadata.Value? {
     get { metadata[key] }
@@ -44,54 +81,10 @@ struct TextLogHandler: LogHandler {
   }
 
   func log(event: LogEvent) {
-    let fields = metadata.merging(event.metadata ?? [:]) { _, new in new }.sorted { $0.key < $1.key }
-      .map { " \($0.key)=\(Self.visible("\($0.value)", quoting: true))" }.joined()
-    let level = event.level.rawValue
-    let padding = String(repeating: " ", count: max(0, 8 - level.count))
-    LogOutput.write(
-      "\(WallTime.now().rfc3339) \(level)\(padding) \(Self.visible("\(event.message)", quoting: false))\(fields)")
-  }
-
-  /// Without control characters; quoted where a space would end the value.
-  static func visible(_ text: String, quoting: Bool) -> String {
-    var out = ""
-    for scalar in text.unicodeScalars {
-      if scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .lineSeparator {
-        out += scalar.escaped(asASCII: true)
-      } else if quoting, scalar == "\"" || scalar == "\\" {
-        out += "\\" + String(scalar)
-      } else {
-        out.unicodeScalars.append(scalar)
-      }
+    let fields = metadata.merging(event.metadata ?? [:]) { _, new in new }.mapValues { "\($0)" }
+    switch format {
+    case .text: LogOutput.write(LogOutput.text(event, fields))
+    case .json: if let line = LogOutput.json(event, fields, label: label) { LogOutput.write(line) }
     }
-    return quoting && (out.isEmpty || out.contains(" ")) ? "\"\(out)\"" : out
-  }
-}
-
-/// One JSON object a line: time, level, logger, message, and the metadata's keys beside them.
-struct JSONLogHandler: LogHandler {
-  var logLevel: Logger.Level = .info
-  var metadata: Logger.Metadata = [:]
-  let label: String
-
-  init(label: String) { self.label = label }
-
-  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-    get { metadata[key] }
-    set { metadata[key] = newValue }
-  }
-
-  func log(event: LogEvent) {
-    var fields: [String: String] = [:]
-    for (key, value) in metadata { fields[key] = "\(value)" }
-    for (key, value) in event.metadata ?? [:] { fields[key] = "\(value)" }
-    fields["time"] = WallTime.now().rfc3339
-    fields["level"] = event.level.rawValue
-    fields["logger"] = label
-    fields["message"] = event.message.description
-    guard
-      let line = try? JSONSerialization.data(withJSONObject: fields, options: [.sortedKeys, .withoutEscapingSlashes])
-    else { return }
-    LogOutput.write(String(decoding: line, as: UTF8.self))
   }
 }
