@@ -201,11 +201,12 @@ def test_a_call_that_loops_back_ends_by_max_forwards(server, known, trunk):
     assert trunk.response(message).status == 483
 
 
-def test_bob_is_called_by_alice_and_neither_is_left_when_bobs_page_closes(server, known, agent):
+def test_a_call_to_a_page_that_closes_while_it_rings_ends_with_480(server, known, agent):
+    """Nobody else of that user can answer: the caller need not wait for the no-answer timer."""
     alice, bob = agent("1001", ALICE), agent("1002", BOB)
     alice.call("1002", until="ringing")
     bob.wait_ringing()
     bob.page.close()
-    alice.hang_up()
-    ended(alice)
-    assert server.record(known, timeout=15, to="1002")["outcome"] == "cancelled"
+    ended(alice, status=480)
+    record = server.record(known, to="1002")
+    assert (record["outcome"], record["status"]) == ("failed", 480) and not record.get("answered_at")
