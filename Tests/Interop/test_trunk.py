@@ -295,6 +295,15 @@ def test_the_level_is_kept_within_a_decibel(server, known, call_out):
     dialog.bye()
 
 
+def test_ten_seconds_of_the_agents_tone_have_no_click(server, known, call_out):
+    """Phase by phase: what Opus, the jitter buffer and G.711 make of it is one unbroken sine."""
+    _, dialog, voice = call_out("9215556013")
+    heard = voice.listen(10)
+    assert heard.seconds > 9.5 and heard.is_tone(ALICE)
+    assert len(heard.jumps(ALICE)) <= 1, heard.jumps(ALICE)
+    dialog.bye()
+
+
 def test_the_transmitted_packets_keep_their_20_milliseconds(server, known, call_out):
     _, dialog, voice = call_out("9215556011")
     first = len(voice.packets)

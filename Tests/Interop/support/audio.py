@@ -1,6 +1,7 @@
 """Tones: made, recorded and recognised. Samples are lists of Python integers, 16 bit, mono."""
 
 import array
+import cmath
 import math
 import statistics
 import struct
@@ -151,6 +152,17 @@ class Heard:
 
     def last(self, seconds):
         return Heard(self.samples[-int(seconds * self.rate) :], self.rate, self.who)
+
+    def jumps(self, frequency):
+        """Seconds at which the phase of that tone jumps by more than 17 degrees: a click, a lost or a repeated stretch."""
+        size, found, before = self.rate // 50, [], None
+        step = -2j * math.pi * frequency / self.rate
+        for start in range(0, len(self.samples) - size, size):
+            turned = sum(self.samples[n] * cmath.exp(step * n) for n in range(start, start + size))
+            if before and abs(cmath.phase(turned / before)) > 0.3:
+                found.append(round(start / self.rate, 2))
+            before = turned if abs(turned) > 10 * size else None
+        return found
 
     def digits(self):
         """DTMF digits that sound in it, each once: windows of 20 ms every 10 ms, two in a row that agree."""
