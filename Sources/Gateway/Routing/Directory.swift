@@ -40,19 +40,18 @@ package struct Directory: Sendable {
 
   package func user(_ name: String) -> User? { usersByName[name] }
   package func trunk(_ name: String) -> Trunk? { trunksByName[name] }
-  package var userCount: Int { usersByName.count }
 
   /// Where a number dialled by a user leads; nil when nothing matches (404).
   ///
   /// Order: numbers and extensions, user names, then routes by position.
   package func route(dialledByUser dialled: String) -> RoutedCall? {
     let number = DialledNumber.normalized(dialled)
-    if let rule = numbers[number] { return resolve(rule.to, number: number) }
+    if let rule = numbers[number] { return RoutedCall(target: rule.to, number: number) }
     if usersByName[dialled] != nil { return RoutedCall(target: .user(dialled), number: dialled) }
     for route in routes {
       guard let match = try? route.expression.wholeMatch(in: number) else { continue }
       let rewritten = route.rule.number.map { substitute($0, match.output) } ?? number
-      return resolve(route.rule.to, number: rewritten)
+      return RoutedCall(target: route.rule.to, number: rewritten)
     }
     return nil
   }
@@ -63,13 +62,9 @@ package struct Directory: Sendable {
     let number = DialledNumber.normalized(called)
     let alternatives = number.first == "+" ? [number, String(number.dropFirst())] : [number, "+" + number]
     for candidate in alternatives {
-      if let rule = numbers[candidate] { return resolve(rule.to, number: number) }
+      if let rule = numbers[candidate] { return RoutedCall(target: rule.to, number: number) }
     }
     return nil
-  }
-
-  private func resolve(_ target: RouteTarget, number: String) -> RoutedCall {
-    RoutedCall(target: target, number: number)
   }
 
   /// Replaces `$0`…`$9` by the captures of the match.
