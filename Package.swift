@@ -40,10 +40,13 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
   ],
   targets: [
     // C libraries: a module map and a shim for what Swift cannot import; not one line of logic.
@@ -52,6 +55,7 @@ let package = Package(
     .systemLibrary(name: "CSRTP", pkgConfig: "libsrtp2", providers: [.apt(["libsrtp2-dev"])]),
     .systemLibrary(name: "COpus", pkgConfig: "opus", providers: [.apt(["libopus-dev"])]),
     .systemLibrary(name: "CSpanDSP", pkgConfig: "spandsp", providers: [.apt(["libspandsp-dev"])]),
+    .systemLibrary(name: "CUSRSCTP", pkgConfig: "usrsctp", providers: [.apt(["libusrsctp-dev"])]),
     .systemLibrary(name: "CLinux"),
 
     // Pure cores: no socket, no clock, no Foundation, no NIO.
@@ -61,9 +65,25 @@ let package = Package(
     module("RTP", ["Core"]),
     module("Audio", ["Core", "COpus", "CSpanDSP"]),
     module("Bridge", ["Core", "RTP", "Audio"]),
+    module("SFU", ["Core", "RTP"]),
 
     // Shells.
-    module("Transport", ["Core", "CNice", "COpenSSL", "CSRTP", "CLinux"]),
+    module("Transport", ["Core", "CNice", "COpenSSL", "CSRTP", "CUSRSCTP", "CLinux"]),
+    // The room protocol of LiveKit's clients: generated messages (signaling/livekit/generate) and access tokens.
+    module(
+      "LiveKitProtocol",
+      [
+        "Core",
+        .product(name: "JWTKit", package: "jwt-kit"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ]),
+    module(
+      "Rooms",
+      [
+        "Core", "SDP", "SFU", "Transport", "LiveKitProtocol",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ]),
     module(
       "SIPTransport",
       [
@@ -86,7 +106,8 @@ let package = Package(
     module(
       "API",
       [
-        "Core", "SIP", "Store", "SIPTransport",
+        "Core", "SIP", "Store", "SIPTransport", "LiveKitProtocol", "Rooms",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -97,12 +118,13 @@ let package = Package(
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
     .executableTarget(
       name: "parley",
       dependencies: [
-        "Core", "SIP", "Transport", "SIPTransport", "Gateway", "Store", "API",
+        "Core", "SIP", "Transport", "SIPTransport", "Gateway", "Store", "API", "LiveKitProtocol", "Rooms",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
@@ -135,7 +157,15 @@ let package = Package(
     tests("RTP", ["Core"]),
     tests("Audio", ["Core"]),
     tests("Bridge", ["Core", "RTP", "Audio"]),
+    tests("SFU", ["Core", "RTP"]),
     tests("Transport", ["Core"]),
+    tests("LiveKitProtocol", ["Core"]),
+    tests(
+      "Rooms",
+      [
+        "Core", "SDP", "SFU", "Transport", "LiveKitProtocol",
+        .product(name: "Logging", package: "swift-log"),
+      ]),
     tests(
       "SIPTransport",
       [
