@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +32,8 @@ class Result:
     failed: int = 0
     skipped: int = 0
     note: str = ""
+    # Name and first words of each failed check.
+    failures: list = field(default_factory=list)
 
 
 def run(name, command, environment=None):
@@ -61,6 +63,17 @@ def one_check(status, note=""):
     return Result(passed=1, note=note) if status == 0 else Result(failed=1, note=note or f"exit status {status}")
 
 
+def case_name(case):
+    return f"{case.get('classname', '')}.{case.get('name', '')}"
+
+
+def first_words(case):
+    for child in case:
+        if child.tag in ("failure", "error"):
+            return (child.get("message") or child.text or "").strip().split("\n")[0][:300]
+    return ""
+
+
 def junit(path):
     """Sums up a JUnit XML file. Nil where there is none: the runner died before it could write."""
     if not path.exists():
@@ -70,6 +83,7 @@ def junit(path):
         kinds = {child.tag for child in case}
         if kinds & {"failure", "error"}:
             result.failed += 1
+            result.failures.append((case_name(case), first_words(case)))
         elif "skipped" in kinds:
             result.skipped += 1
         else:
@@ -84,6 +98,7 @@ def summed(results, status):
         sum(result.passed for result in found),
         sum(result.failed for result in found),
         sum(result.skipped for result in found),
+        failures=[failure for result in found for failure in result.failures],
     )
     if status != 0 and total.failed == 0:
         total.failed, total.note = 1, f"the test runner ended with status {status}"
@@ -109,15 +124,37 @@ def build():
     return one_check(status, f"{errors} errors" if status else "warnings as errors, imports checked")
 
 
-def unit():
-    for old in LOGS.glob("unit*.xml"):
-        old.unlink()
-    status, _ = run(
-        "unit",
-        ["swift", "test", "--skip-build", "--xunit-output", str(LOGS / "unit.xml")],
-        {"PARLEY_STRICT": "1"},
+def second_chance(result, again):
+    """Runs up to three failed checks once more, alone. What passes then counts as passed and is named in the summary:
+    real sockets and browsers on a busy machine fail now and then, a defect fails twice."""
+    if not 0 < len(result.failures) <= 3 or result.failed != len(result.failures):
+        return result
+    repeated = again([name for name, _ in result.failures])
+    if repeated.failed or repeated.passed < result.failed:
+        return result
+    names = ", ".join(name for name, _ in result.failures)
+    for name, words in result.failures:
+        print(f"passed only when run again: {name}: {words}")
+    return Result(
+        passed=result.passed + result.failed, skipped=result.skipped, note=f"passed only when run again: {names}"
     )
-    return summed([junit(path) for path in LOGS.glob("unit*.xml")], status)
+
+
+def unit_run(name, *options):
+    for old in LOGS.glob(f"{name}*.xml"):
+        old.unlink()
+    command = ["swift", "test", "--skip-build", "--xunit-output", str(LOGS / f"{name}.xml"), *options]
+    status, _ = run(name, command, {"PARLEY_STRICT": "1"})
+    return summed([junit(path) for path in LOGS.glob(f"{name}*.xml")], status)
+
+
+def unit():
+    def again(names):
+        # TransportTests.LiveTests.PlainTransportTests + name() is `swift test`'s TransportTests.LiveTests/PlainTransportTests/name.
+        filters = [re.escape(name.split(".")[-1].split("(")[0]) for name in names]
+        return unit_run("again", "--filter", "|".join(filters))
+
+    return second_chance(unit_run("unit"), again)
 
 
 def web():
@@ -130,14 +167,19 @@ def web():
 
 
 def interop():
-    path = LOGS / "interop.xml"
-    path.unlink(missing_ok=True)
     binary = subprocess.run(
         ["swift", "build", "--show-bin-path"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
-    command = [PYTHON, "-m", "pytest", "-q", "Tests/Interop", f"--junitxml={path}"]
-    status, _ = run("interop", command, {"PARLEY_BIN": os.environ.get("PARLEY_BIN") or f"{binary}/parley"})
-    return summed([junit(path)], status)
+    environment = {"PARLEY_BIN": os.environ.get("PARLEY_BIN") or f"{binary}/parley"}
+
+    def pytest(name, *options):
+        path = LOGS / f"{name}.xml"
+        path.unlink(missing_ok=True)
+        command = [PYTHON, "-m", "pytest", "-q", "Tests/Interop", f"--junitxml={path}", *options]
+        status, _ = run(name, command, environment)
+        return summed([junit(path)], status)
+
+    return second_chance(pytest("interop"), lambda names: pytest("interop-again", "--last-failed"))
 
 
 def bench():
@@ -190,6 +232,9 @@ def main():
         print(f"{mark:7}{title:36}{counts:34}{seconds:6.0f} s  {result.note}")
     print("-" * 78)
     if total.failed:
+        for title, result, _ in rows:
+            for name, words in result.failures:
+                print(f"FAILED {title}: {name}: {words}")
         print(f"Complete output: {LOGS.relative_to(ROOT)}/*.log")
     print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
     return 1 if total.failed else 0
