@@ -12,34 +12,20 @@ package final class WebRTCTransport: PacketTransport, DatagramConsumer {
   /// Beside the libnice socket of the selected pair, whose descriptor is `base`.
   var media: (base: Int32, socket: UDPSocket, watch: UInt64)?
 
-  /// Takes decrypted packets. Not kept alive.
-  package weak var receiver: (any PacketReceiver)?
-  /// Called at the end of the worker's turn.
-  package var onEvent: ((WebRTCTransportEvent) -> Void)?
+  let association: SecureAssociation
+  let events: TransportEvents
 
   var remote: Remote?
-  var dtls: DTLSSession?
-  var keys = KeyState.none
-  var sender: SRTPSender?
-  var unprotector: SRTPReceiver?
-  /// DTLS that came before ICE or the SDP were ready: a browser's ClientHello takes two datagrams and is sent as soon as
-  /// *its* pair works. Answering at once would lose our flight, and a second with it.
-  var heldDTLS: [[UInt8]] = []
   var iceWorks = false
   var iceWorkedOnce = false
   var restartPending = false
   var announcedPair: (local: String, remote: String)?
-  var counters = TransportStatistics()
-  var pendingEvents: [WebRTCTransportEvent] = []
   var isClosed = false
   private var hasGathered = false
   private var gatherCompletion: (([String]) -> Void)?
   private var gatherTimer: WorkerTimer?
   var iceTimer: WorkerTimer?
-  var flightTimer: WorkerTimer?
-  var handshakeTimer: WorkerTimer?
 
-  static let maximumHeldDTLS = 8
   /// libnice takes no more remote candidates than that.
   static let maximumRemoteCandidates = 25
 
@@ -50,12 +36,6 @@ package final class WebRTCTransport: PacketTransport, DatagramConsumer {
     var candidates: Set<String>
     var fingerprint: CertificateFingerprint
     var role: DTLSRole
-  }
-
-  enum KeyState: Equatable {
-    case none
-    case verified(SRTPProfile)
-    case failed
   }
 
   /// Binds nothing yet.
@@ -73,6 +53,18 @@ package final class WebRTCTransport: PacketTransport, DatagramConsumer {
         localAddresses: configuration.localAddresses, ports: configuration.ports,
         stunServer: configuration.stunServer, turnServers: configuration.turnServers, isLite: configuration.iceLite,
         isControlling: controlling))
+    events = TransportEvents(worker: worker)
+    let ice = ice
+    association = SecureAssociation(
+      worker: worker,
+      options: SecureAssociation.Options(
+        certificate: configuration.certificate, profiles: configuration.profiles,
+        handshakeTimeout: configuration.handshakeTimeout),
+      events: events, transmit: { _ = ice.send($0) })
+    association.onVerified = { [unowned self] in
+      // Perhaps inside the context at this moment.
+      self.worker.atEndOfTurn { [weak self] in self?.settle() }
+    }
     ice.onPacket = { [unowned self] in self.receive($0) }
     ice.onState = { [unowned self] in self.iceChanged($0) }
     ice.onSelectedPair = { [unowned self] in self.pairSelected() }
@@ -80,6 +72,16 @@ package final class WebRTCTransport: PacketTransport, DatagramConsumer {
   }
 
   deinit { shutDown() }
+
+  package var receiver: (any PacketReceiver)? {
+    get { association.receiver }
+    set { association.receiver = newValue }
+  }
+
+  package var onEvent: ((WebRTCTransportEvent) -> Void)? {
+    get { events.handler }
+    set { events.handler = newValue }
+  }
 
   // MARK: Local description
 
@@ -156,7 +158,7 @@ package final class WebRTCTransport: PacketTransport, DatagramConsumer {
     isLite: Bool, role: DTLSRole
   ) throws(TransportError) {
     guard !isClosed else { throw .closed }
-    try WebRTCTransport.check(ufrag: ufrag, password: password)
+    try RemoteDescription.check(ufrag: ufrag, password: password)
     let expected = try CertificateFingerprint(algorithm: fingerprint.algorithm, value: fingerprint.value)
     let known = remote
     let newCredentials = known.map { $0.ufrag != ufrag || $0.password != password } ?? true
@@ -174,7 +176,7 @@ package final class WebRTCTransport: PacketTransport, DatagramConsumer {
       ufrag: ufrag, password: password, candidates: newCredentials ? [] : known?.candidates ?? [],
       fingerprint: expected, role: role)
     addRemoteCandidates(candidates)
-    if let known, known.fingerprint != expected || known.role != role { endAssociation() }
+    if let known, known.fingerprint != expected || known.role != role { association.end() }
     startDTLSIfReady()
   }
 
@@ -194,31 +196,13 @@ package final class WebRTCTransport: PacketTransport, DatagramConsumer {
     if !fresh.isEmpty { _ = ice.addRemoteCandidates(fresh) }
   }
 
-  /// ICE-chars only (RFC 8839 §5.4): 4…256 and 22…256 of them.
-  private static func check(ufrag: String, password: String) throws(TransportError) {
-    func isICE(_ text: String) -> Bool {
-      text.utf8.allSatisfy {
-        switch $0 {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2B, 0x2F: true
-        // Not in the grammar, but sent by older stacks and harmless.
-        case 0x2D, 0x3D, 0x5F: true
-        default: false
-        }
-      }
-    }
-    guard 4...256 ~= ufrag.utf8.count, isICE(ufrag) else { throw .invalidRemote("ice-ufrag is not 4 to 256 ice-chars") }
-    guard 22...256 ~= password.utf8.count, isICE(password) else {
-      throw .invalidRemote("ice-pwd is not 22 to 256 ice-chars")
-    }
-  }
-
   // MARK: State
 
   /// `address:port` of both ends; nil before a pair works.
   package var selectedPair: (local: String, remote: String)? { announcedPair }
 
   package var statistics: TransportStatistics {
-    var all = counters
+    var all = association.counters
     all.packetsNotSent &+= sink.failures
     return all
   }
@@ -227,10 +211,9 @@ package final class WebRTCTransport: PacketTransport, DatagramConsumer {
   package func close() {
     guard !isClosed else { return }
     isClosed = true
-    onEvent = nil
+    events.close()
     receiver = nil
     gatherCompletion = nil
-    pendingEvents = []
     // Perhaps called from a packet's delivery, inside libnice: take it apart when the turn's work is done.
     worker.atEndOfTurn { self.shutDown() }
   }
@@ -238,12 +221,7 @@ package final class WebRTCTransport: PacketTransport, DatagramConsumer {
   private func shutDown() {
     gatherTimer = nil
     iceTimer = nil
-    flightTimer = nil
-    handshakeTimer = nil
-    dtls?.close()
-    dtls = nil
-    sender = nil
-    unprotector = nil
+    association.end()
     // Media queued in this turn would go to a socket that libnice is about to close.
     worker.sendQueue.flush()
     sink.descriptor = -1
