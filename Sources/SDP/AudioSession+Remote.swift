@@ -8,7 +8,7 @@ extension AudioSession {
     if section.port == 0, !isBundleOnly(section, of: session) { direction = .inactive }
 
     guard !transport.isWebRTC else {
-      let parameters = try readTransportParameters(section, of: session)
+      let parameters = try Self.readTransportParameters(section, of: session)
       guard section.rtcpMux else { throw .rtcpMuxRequired }
       let before = agreement.remote?.transport
       let trickles = (section.iceOptions + session.iceOptions).contains("trickle") && !section.endOfCandidates
@@ -51,7 +51,7 @@ extension AudioSession {
     return session.groups("BUNDLE").contains { $0.contains(mid) }
   }
 
-  private func readTransportParameters(
+  static func readTransportParameters(
     _ section: MediaDescription, of session: SessionDescription
   ) throws(OfferAnswerError) -> TransportParameters {
     guard let ufrag = section.iceUfrag ?? session.iceUfrag, let pwd = section.icePwd ?? session.icePwd,
