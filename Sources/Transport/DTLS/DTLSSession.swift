@@ -23,6 +23,8 @@ final class DTLSSession {
 
   /// Datagrams leave with at most so many bytes: below any real path's MTU, tunnels included.
   private static let mtu = 1200
+  /// Plain bytes of a record (RFC 5246 §6.2.1).
+  private static let maximumRecord = 16_384
 
   private let ssl: OpaquePointer
   private let input: OpaquePointer
@@ -30,6 +32,9 @@ final class DTLSSession {
   private let transmit: (UnsafeRawBufferPointer) -> Void
   let role: DTLSRole
   private(set) var progress = Progress.handshaking
+  /// Takes the peer's application data, one record a call; the bytes live as long as the call. The first may come before
+  /// the owner has compared the peer's fingerprint. May call `send` and `close`.
+  var onApplicationData: ((UnsafeRawBufferPointer) -> Void)?
 
   init(
     context: DTLSContext, role: DTLSRole, transmit: @escaping (UnsafeRawBufferPointer) -> Void
@@ -100,17 +105,33 @@ final class DTLSSession {
         fail(SSL_get_error(ssl, result))
       }
     }
-    if progress == .connected {
-      // Application data means nothing to us; alerts, and flights sent again, are taken inside.
-      var sink: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+    if progress == .connected { readApplicationData() }
+    flush()
+  }
+
+  /// Takes all records that are there; alerts, and flights sent again, are taken inside.
+  private func readApplicationData() {
+    // A record must fit whole: its rest would look like the next one.
+    let size = onApplicationData == nil ? 64 : DTLSSession.maximumRecord
+    withUnsafeTemporaryAllocation(byteCount: size, alignment: 16) { buffer in
       while progress == .connected {
-        let result = withUnsafeMutableBytes(of: &sink) { SSL_read(ssl, $0.baseAddress, Int32($0.count)) }
-        if result > 0 { continue }
-        fail(SSL_get_error(ssl, result))
-        break
+        ERR_clear_error()
+        let count = SSL_read(ssl, buffer.baseAddress, Int32(buffer.count))
+        guard count > 0 else { return fail(SSL_get_error(ssl, count)) }
+        onApplicationData?(UnsafeRawBufferPointer(rebasing: buffer[..<Int(count)]))
       }
     }
+  }
+
+  /// Sends `bytes` as one record; false before the handshake is done, or when OpenSSL refuses.
+  func send(applicationData bytes: UnsafeRawBufferPointer) -> Bool {
+    guard progress == .connected, let base = bytes.baseAddress, 1...DTLSSession.maximumRecord ~= bytes.count else {
+      return false
+    }
+    ERR_clear_error()
+    let count = SSL_write(ssl, base, Int32(bytes.count))
     flush()
+    return Int(count) == bytes.count
   }
 
   private func fail(_ code: Int32) {

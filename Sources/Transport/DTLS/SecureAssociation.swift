@@ -34,6 +34,8 @@ final class SecureAssociation {
   weak var receiver: (any PacketReceiver)?
   /// Called when the keys are there, perhaps from inside the delivery of a datagram.
   var onVerified: (() -> Void)?
+  /// SCTP over this association, once someone asked for it.
+  private(set) var dataChannels: DataChannels?
 
   private(set) var state = State.unverified
   private(set) var dtls: DTLSSession?
@@ -67,6 +69,7 @@ final class SecureAssociation {
       let context = try options.certificate.context(profiles: options.profiles)
       let session = try DTLSSession(context: context, role: role, transmit: transmit)
       dtls = session
+      passApplicationData()
       handshakeTimer = worker.after(options.handshakeTimeout) { [unowned self] _ in
         self.fail(.handshakeTimeout(self.options.handshakeTimeout))
       }
@@ -136,6 +139,7 @@ final class SecureAssociation {
     state = .verified(material.profile)
     events.emit(.connected(profile: material.profile))
     onVerified?()
+    dataChannels?.start(role: dtls.role)
   }
 
   private func fail(_ error: TransportError) {
@@ -144,6 +148,7 @@ final class SecureAssociation {
     handshakeTimer = nil
     sender = nil
     unprotector = nil
+    dataChannels?.transportEnded(error.description)
     events.emit(.failed(error))
   }
 
@@ -151,12 +156,34 @@ final class SecureAssociation {
   func end() {
     flightTimer = nil
     handshakeTimer = nil
+    dataChannels?.transportEnded("a new DTLS association begins")
+    dataChannels = nil
     dtls?.close()
     dtls = nil
     sender = nil
     unprotector = nil
     held = []
     state = .unverified
+  }
+
+  // MARK: Data channels
+
+  /// Makes them, or gives those that are there. They end with this DTLS association.
+  func openDataChannels(maximumMessageSize: Int) -> DataChannels {
+    if let dataChannels { return dataChannels }
+    let channels = DataChannels(worker: worker, maximumMessageSize: maximumMessageSize) { [weak self] in
+      // A lost packet is sent again by SCTP.
+      _ = self?.dtls?.send(applicationData: $0)
+    }
+    dataChannels = channels
+    passApplicationData()
+    if case .verified = state, let dtls { channels.start(role: dtls.role) }
+    return channels
+  }
+
+  private func passApplicationData() {
+    guard dataChannels != nil else { return }
+    dtls?.onApplicationData = { [unowned self] in self.dataChannels?.receive($0) }
   }
 
   // MARK: Packets: no allocation, no lock, no log

@@ -47,12 +47,27 @@ package protocol PeerTransport: PacketTransport {
 
   var statistics: TransportStatistics { get }
 
+  /// The data channels once they were opened; nil again after a new DTLS association began.
+  var dataChannels: DataChannels? { get }
+
+  /// Puts SCTP on port 5000 over this transport's DTLS, and starts it as soon as DTLS is verified. Call it when the peer's
+  /// description has an `m=application` line; calling it again gives the same. `DataChannels.onEnd` tells their end;
+  /// after a new DTLS association it has to be called again.
+  /// - Parameter maximumMessageSize: What our SDP says as `a=max-message-size`.
+  func openDataChannels(maximumMessageSize: Int) -> DataChannels
+
   /// Says goodbye and gives everything back. Events and packets end at once.
   func close()
 }
 
 extension WebRTCTransport: PeerTransport {
   package var isICELite: Bool { configuration.iceLite }
+
+  package var dataChannels: DataChannels? { association.dataChannels }
+
+  package func openDataChannels(maximumMessageSize: Int = DataChannels.defaultMessageSize) -> DataChannels {
+    association.openDataChannels(maximumMessageSize: maximumMessageSize)
+  }
 }
 
 /// Checks that both transports make of a peer's description.

@@ -213,6 +213,7 @@ package final class WebRTCTransport: PacketTransport, DatagramConsumer {
     isClosed = true
     events.close()
     receiver = nil
+    association.dataChannels?.close()
     gatherCompletion = nil
     // Perhaps called from a packet's delivery, inside libnice: take it apart when the turn's work is done.
     worker.atEndOfTurn { self.shutDown() }
