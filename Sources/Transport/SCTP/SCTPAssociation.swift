@@ -359,7 +359,9 @@ final class SCTPAssociation: @unchecked Sendable {
     } else if flags & SCTPConstant.notification != 0 {
       receive(notification: bytes)
     } else {
-      receive(bytes, stream: info.rcv_sid, ppid: UInt32(bigEndian: info.rcv_ppid), isLast: flags & SCTPConstant.endOfRecord != 0)
+      receive(
+        bytes, stream: info.rcv_sid, ppid: UInt32(bigEndian: info.rcv_ppid),
+        isLast: flags & SCTPConstant.endOfRecord != 0)
     }
   }
 
