@@ -1,0 +1,68 @@
+import Core
+
+/// The rate that a cluster of probe packets came through at.
+struct ProbeEstimator: Sendable {
+  /// Of a cluster's bytes and packets so many must be reported.
+  private static let needed = 0.8
+  /// Below this share of the rate of sending the path was full.
+  private static let unsaturated = 0.9
+  /// Then a little less than what came through is what it carries.
+  private static let utilisation = 0.95
+  /// Receivers that gather packets make a rate that no path has.
+  private static let largestRatio = 2.0
+  private static let longest = Duration.seconds(1)
+
+  private var cluster: UInt8 = 0
+  private var minimumBytes = 0
+  private var minimumPackets = 0
+  private var bytes = 0
+  private var packets = 0
+  private var firstSent: Instant?
+  private var lastSent: Instant?
+  /// Of what left with the last packet, and with the first.
+  private var bytesLastSent = 0
+  private var firstArrival: Instant?
+  private var lastArrival: Instant?
+  private var bytesFirstArrival = 0
+
+  init() {}
+
+  mutating func begin(cluster: UInt8, bytes: Int, packets: Int) {
+    self = ProbeEstimator()
+    self.cluster = cluster
+    minimumBytes = Int(Double(bytes) * Self.needed)
+    minimumPackets = max(2, Int(Double(packets) * Self.needed))
+  }
+
+  /// Packets in the order of sending. Returns bits a second once enough of the cluster has come through; later packets
+  /// better the figure.
+  mutating func add(_ packet: AcknowledgedPacket) -> Int? {
+    guard cluster != 0, packet.cluster == cluster else { return nil }
+    bytes += packet.bytes
+    packets += 1
+    if firstSent == nil || packet.sentAt < firstSent! { firstSent = packet.sentAt }
+    if let last = lastSent, packet.sentAt <= last {
+      if packet.sentAt == last { bytesLastSent += packet.bytes }
+    } else {
+      lastSent = packet.sentAt
+      bytesLastSent = packet.bytes
+    }
+    if firstArrival == nil || packet.arrival < firstArrival! {
+      firstArrival = packet.arrival
+      bytesFirstArrival = packet.bytes
+    }
+    lastArrival = lastArrival.map { max($0, packet.arrival) } ?? packet.arrival
+    guard bytes >= minimumBytes, packets >= minimumPackets else { return nil }
+    guard let firstSent, let lastSent, let firstArrival, let lastArrival else { return nil }
+    let sentFor = lastSent - firstSent
+    let arrivedFor = lastArrival - firstArrival
+    guard sentFor > .zero, sentFor <= Self.longest, arrivedFor > .zero, arrivedFor <= Self.longest else { return nil }
+    // The last to leave opens an interval that is not counted; so does the first to arrive.
+    let sentRate = Double(bytes - bytesLastSent) * 8 / sentFor.inSeconds
+    let arrivedRate = Double(bytes - bytesFirstArrival) * 8 / arrivedFor.inSeconds
+    guard arrivedRate <= sentRate * Self.largestRatio else { return nil }
+    var result = min(sentRate, arrivedRate)
+    if arrivedRate < sentRate * Self.unsaturated { result = arrivedRate * Self.utilisation }
+    return Int(result)
+  }
+}
