@@ -32,8 +32,8 @@ package struct DataChannelStatistics: Sendable, Hashable {
 
 /// The data channels of one peer: SCTP over its transport's DTLS (RFC 8831), opened in band. Worker-confined.
 ///
-/// The transport starts it when DTLS is verified. Channels of both sides are announced by `onOpen`. Handlers may call any
-/// method, `close` and `send` included.
+/// The transport starts it when DTLS is verified. Channels of both sides are announced by `onOpen`. Handlers may call
+/// any method, `close` and `send` included.
 package final class DataChannels {
   /// Channels open or closing at a time, of both sides together.
   package static let maximumChannels = Int(SCTPAssociation.streams)
@@ -51,8 +51,8 @@ package final class DataChannels {
   package var onClose: ((_ streamID: UInt16) -> Void)?
   /// After `send` was refused for want of room: half of the send buffer is free.
   package var onWritable: (() -> Void)?
-  /// The association is over, by the peer or by its silence, for the reason given; all channels are gone. A new one needs
-  /// a new DTLS association.
+  /// The association is over, by the peer or by its silence, for the reason given; all channels are gone. A new one
+  /// needs a new DTLS association.
   package var onEnd: ((String) -> Void)?
 
   /// Largest message that we take, as `a=max-message-size` says.

@@ -299,8 +299,8 @@ final class SCTPAssociation: @unchecked Sendable {
     }
   }
 
-  /// Sends the packets and delivers the events that usrsctp left. An event's handler may call anything; what comes of it
-  /// is delivered after it.
+  /// Sends the packets and delivers the events that usrsctp left. An event's handler may call anything; what comes of
+  /// it is delivered after it.
   private func drain() {
     flush()
     guard !isDelivering, !isClosed else { return }

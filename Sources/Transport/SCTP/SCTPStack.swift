@@ -6,7 +6,6 @@ internal import CSRTP
 internal import CUSRSCTP
 internal import Core
 internal import Glibc
-internal import Synchronization
 
 /// usrsctp: one machine for the whole process, whose timers and output of all associations run on whoever calls it.
 ///
@@ -21,7 +20,8 @@ internal import Synchronization
 final class SCTPStack: @unchecked Sendable {
   static let shared = SCTPStack()
 
-  private let lock = Mutex<Void>(())
+  /// Of POSIX: a contended `Mutex` is handed over by the kernel, which ThreadSanitizer does not see.
+  private let lock: UnsafeMutablePointer<pthread_mutex_t>
   private var associations: [UInt: SCTPAssociation] = [:]
   private var lastIdentifier: UInt = 0
   private var touched: [SCTPAssociation] = []
@@ -32,6 +32,8 @@ final class SCTPStack: @unchecked Sendable {
   static let tick = Duration.milliseconds(10)
 
   private init() {
+    lock = .allocate(capacity: 1)
+    pthread_mutex_init(lock, nil)
     usrsctp_init_nothreads(
       0,
       { address, bytes, count, _, _ in
@@ -66,17 +68,16 @@ final class SCTPStack: @unchecked Sendable {
 
   /// Runs `body` with usrsctp to itself. Associations that got something, and are not the caller's own, hear of it.
   func run<Result>(for caller: SCTPAssociation? = nil, _ body: () -> Result) -> Result {
-    let (result, others) = lock.withLock { _ in
-      let result = body()
-      let others = touched.filter { $0 !== caller }
-      touched = []
-      return (result, others)
-    }
+    pthread_mutex_lock(lock)
+    let result = body()
+    let others = touched.filter { $0 !== caller }
+    touched = []
+    pthread_mutex_unlock(lock)
     for association in others { association.announce() }
     return result
   }
 
-  /// Gives the association its place in the table; `nil` for the second time.
+  /// Gives the association its place in the table.
   func add(_ association: SCTPAssociation, now: Instant) {
     let bearsClock = run {
       lastIdentifier += 1
