@@ -18,6 +18,9 @@ struct clinux_mmsghdr {
 extern int clinux_recvmmsg(int fd, struct clinux_mmsghdr *messages, unsigned int count, int flags,
                            void *timeout) __asm__("recvmmsg");
 
+// accept4(2), hidden likewise.
+extern int clinux_accept4(int fd, struct sockaddr *name, socklen_t *length, int flags) __asm__("accept4");
+
 // epoll_pwait2(2): a timeout in nanoseconds (struct timespec), null for none.
 extern int clinux_epoll_pwait2(int epoll, struct epoll_event *events, int capacity, const void *timeout,
                                const void *mask) __asm__("epoll_pwait2");

@@ -40,6 +40,9 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     return isIPv6 ? split(high, 8) + split(low, 8) : split(low, 4)
   }
 
+  /// The address as two numbers, `high` zero for IPv4; for tables that must not allocate.
+  package var words: (high: UInt64, low: UInt64) { (high, low) }
+
   package var isLoopback: Bool { isIPv6 ? (high == 0 && low == 1) : low >> 24 == 127 }
   package var isUnspecified: Bool { high == 0 && low == 0 }
   package var isMulticast: Bool { isIPv6 ? high >> 56 == 0xFF : (low >> 28) == 0xE }

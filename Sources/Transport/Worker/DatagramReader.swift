@@ -48,27 +48,48 @@ final class DatagramReader {
     buffers.deallocate()
   }
 
-  /// True when anything was read.
-  func drain(_ watch: SocketWatch, now: Instant) -> Bool {
+  /// What one turn's reading of a socket came to.
+  enum Outcome {
+    case nothing
+    case emptied
+    /// The limit was reached; more may be waiting.
+    case limited
+  }
+
+  /// Gives datagrams to `body`, which may change them in place, until the socket is empty, `batches` of 16 are read or
+  /// `body` gives false.
+  @inline(__always)
+  func read(
+    _ descriptor: Int32, batches: Int = DatagramReader.batchesPerTurn,
+    _ body: (UnsafeMutableRawBufferPointer, UnsafeRawPointer) -> Bool
+  ) -> Outcome {
     var any = false
-    for _ in 0..<DatagramReader.batchesPerTurn {
-      let received = Int(
-        clinux_recvmmsg(watch.descriptor, messages, UInt32(DatagramReader.batch), Int32(MSG_DONTWAIT), nil))
-      guard received > 0 else { return any }
+    for _ in 0..<batches {
+      let received = Int(clinux_recvmmsg(descriptor, messages, UInt32(DatagramReader.batch), Int32(MSG_DONTWAIT), nil))
+      guard received > 0 else { return any ? .emptied : .nothing }
       any = true
+      var goesOn = true
       for i in 0..<received {
         // The kernel overwrites the length; the next call needs it whole.
         messages[i].msg_hdr.msg_namelen = socklen_t(MemoryLayout<sockaddr_storage>.size)
         // Longer datagrams are cut by the kernel, which then sets MSG_TRUNC: no media packet is that long.
         let cut = messages[i].msg_hdr.msg_flags & Int32(MSG_TRUNC) != 0
-        watch.consumer?.receive(
-          datagram: UnsafeMutableRawBufferPointer(
-            start: buffers + i * DatagramReader.bufferSize, count: cut ? 0 : Int(messages[i].msg_len)),
-          from: UnsafeRawPointer(names + i), tag: watch.tag, now: now)
+        let datagram = UnsafeMutableRawBufferPointer(
+          start: buffers + i * DatagramReader.bufferSize, count: cut ? 0 : Int(messages[i].msg_len))
+        if !body(datagram, UnsafeRawPointer(names + i)) { goesOn = false }
       }
-      if received < DatagramReader.batch || watch.consumer == nil { return any }
+      if received < DatagramReader.batch || !goesOn { return .emptied }
     }
-    return any
+    return .limited
+  }
+
+  /// True when anything was read.
+  func drain(_ watch: SocketWatch, now: Instant) -> Bool {
+    let outcome = read(watch.descriptor) { datagram, source in
+      watch.consumer?.receive(datagram: datagram, from: source, tag: watch.tag, now: now)
+      return watch.consumer != nil
+    }
+    return outcome != .nothing
   }
 }
 

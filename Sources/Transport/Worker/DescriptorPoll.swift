@@ -46,6 +46,7 @@ final class DescriptorPoll {
   private var isPrecise = true
 
   static let readable: UInt32 = EPOLLIN.rawValue
+  static let writable: UInt32 = EPOLLOUT.rawValue
 
   init() {
     all = epoll_create1(Int32(EPOLL_CLOEXEC))

@@ -36,6 +36,8 @@ package final class MediaWorker: SerialExecutor, @unchecked Sendable {
   private var deferred: [() -> Void] = []
   private var turnTime: Instant?
   private var mediaHeldUntil = Instant.zero
+  /// Set by a handler that left media behind: the next turn must not wait for more.
+  var hasBacklog = false
   private var turns: UInt64 = 0
   /// Asynchronous closes of libnice agents that are still under way.
   var pendingCloses = 0
@@ -146,7 +148,8 @@ package final class MediaWorker: SerialExecutor, @unchecked Sendable {
     let now = Instant.now()
     turnTime = now
     turns &+= 1
-    if poll.dispatch(ready, now: now) { mediaHeldUntil = now + coalescing }
+    if poll.dispatch(ready, now: now) { mediaHeldUntil = hasBacklog ? now : now + coalescing }
+    hasBacklog = false
     timers.fire(now: now)
     while !deferred.isEmpty {
       let blocks = deferred
