@@ -18,6 +18,7 @@ extension AccessClaims {
     expires = claims.hasExp ? WallTime(numericDate: claims.exp) : nil
   }
 
+  /// All but the times.
   var claims: Livekit_AccessTokenClaims {
     var claims = Livekit_AccessTokenClaims()
     claims.iss = issuer
@@ -37,8 +38,6 @@ extension AccessClaims {
     if let roomConfiguration { claims.roomConfig = roomConfiguration }
     claims.roomPreset = roomPreset
     claims.sha256 = sha256
-    if let notBefore { claims.nbf = notBefore.numericDate }
-    if let expires { claims.exp = expires.numericDate }
     return claims
   }
 
@@ -119,13 +118,9 @@ extension WallTime {
     self.init(milliseconds: Int64(milliseconds))
   }
 
-  /// Whole seconds: the only form that every client reads.
-  var numericDate: Double { Double(milliseconds.quotientRoundedDown(by: 1000)) }
-}
-
-extension Int64 {
-  func quotientRoundedDown(by divisor: Int64) -> Int64 {
-    let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
+  /// Seconds since 1970, rounded down.
+  var wholeSeconds: Int64 {
+    let (quotient, remainder) = milliseconds.quotientAndRemainder(dividingBy: 1000)
     return remainder < 0 ? quotient - 1 : quotient
   }
 }

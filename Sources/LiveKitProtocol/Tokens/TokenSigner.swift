@@ -21,11 +21,13 @@ package struct TokenSigner: Sendable {
   package func sign(_ claims: AccessClaims, now: WallTime, lifetime: Duration) -> String {
     var claims = claims
     claims.issuer = key
-    claims.notBefore = now
-    claims.expires = WallTime(milliseconds: now.milliseconds &+ lifetime.nanoseconds / 1_000_000)
+    // Protobuf JSON would write the times as 1800000000.0, which some readers refuse: they are appended.
     // Cannot fail: the messages hold no Any.
-    let payload: [UInt8] = try! claims.claims.jsonUTF8Bytes()
-    let signed = Self.header + "." + Base64URL.encode(payload)
+    let payload = try! claims.claims.jsonString().dropLast()
+    let end = WallTime(milliseconds: now.milliseconds &+ lifetime.nanoseconds / 1_000_000)
+    let times = #""nbf":\#(now.wholeSeconds),"exp":\#(end.wholeSeconds)}"#
+    let signed =
+      Self.header + "." + Base64URL.encode(Array((payload + (payload.utf8.count > 1 ? "," : "") + times).utf8))
     let signature = HMAC<SHA256>.authenticationCode(for: Array(signed.utf8), using: secret)
     return signed + "." + Base64URL.encode(Array(signature))
   }
