@@ -17,13 +17,13 @@ struct PacketReference: Hashable, Sendable {
 /// The queues are bounded by the time that they take to drain; they own no memory while nothing waits.
 struct Pacer: Sendable {
   /// Of the target: bursts (key frames) may leave so much faster than the average.
-  static let factor = 1.6
+  static let factor = 1.3
   /// What may leave at once though the bucket is full: the pace of a tick.
   private static let burst = 0.005
   /// Above this the allocator is asked for less.
-  static let longDelay = Duration.milliseconds(250)
+  static let longDelay = Duration.milliseconds(500)
   /// Above this video is given up.
-  static let longestDelay = Duration.milliseconds(700)
+  static let longestDelay = Duration.milliseconds(1500)
   private static let longestRetransmissions = 256
 
   private var retransmissions = ReferenceQueue()

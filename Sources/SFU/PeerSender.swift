@@ -4,7 +4,7 @@ import RTP
 /// Sends everything that goes to one peer: numbers it transport-wide, estimates what the path carries, paces, and
 /// shares the bandwidth out between the consumers. Confined to the worker's thread.
 ///
-/// A consumer with a packet in hand asks `admits(_:now:)`. If so it builds the packet in `buffer` and calls `transmit`;
+/// A consumer with a packet in hand asks `admits(_:bytes:now:)`. If so it builds the packet in `buffer` and calls `transmit`;
 /// if not it calls `enqueue`, and `write(_:isRetransmission:into:now:)` builds it when it leaves. Consumers are called
 /// back (`write`, `writePadding`, `pacerDropped`, `setTarget`) from `tick` alone, never out of their own calls.
 final class PeerSender {
@@ -43,7 +43,7 @@ final class PeerSender {
   /// - Parameter buffer: At least 1,500 bytes, outlives the sender, shared by the peers of a router.
   init(
     transport: any PacketTransport, mode: BandwidthMode = .none, buffer: UnsafeMutableRawBufferPointer,
-    configuration: CongestionConfiguration = CongestionConfiguration()
+    configuration: CongestionConfiguration = CongestionConfiguration(), now: Instant
   ) {
     self.transport = transport
     self.buffer = buffer
@@ -54,7 +54,7 @@ final class PeerSender {
   var mode: BandwidthMode { controller.mode }
 
   /// What offer and answer settled for the packets that we send. What was learnt stays while the mode does.
-  func configure(mode: BandwidthMode) {
+  func configure(mode: BandwidthMode, now: Instant) {
     guard mode != controller.mode else { return }
     controller = CongestionController(mode: mode, configuration: configuration)
     probe = nil
@@ -72,7 +72,7 @@ final class PeerSender {
   // MARK: Consumers
 
   /// - Returns: The slot that names the consumer in `enqueue`. It is held until `detach`.
-  func attach(_ consumer: any PacedConsumer) -> Int {
+  func attach(_ consumer: any PacedConsumer, now: Instant) -> Int {
     isAllocationDue = true
     if let vacant = slots.firstIndex(where: { $0.consumer == nil }) {
       slots[vacant] = Slot(consumer: consumer)
@@ -83,7 +83,7 @@ final class PeerSender {
   }
 
   /// Its queued packets are dropped.
-  func detach(_ slot: Int) {
+  func detach(_ slot: Int, now: Instant) {
     guard slots.indices.contains(slot), let consumer = slots[slot].consumer else { return }
     pacer.drop(slot: UInt16(truncatingIfNeeded: slot), videoOnly: false)
     allocator.forget(consumer.id)
@@ -97,7 +97,7 @@ final class PeerSender {
   // MARK: Packets
 
   /// Whether a packet may leave now; if not, `enqueue` it. Always true for audio and where nothing is estimated.
-  func admits(_ kind: PacketKind, now: Instant) -> Bool {
+  func admits(_ kind: PacketKind, bytes: Int, now: Instant) -> Bool {
     guard kind != .audio, controller.mode != .none || !pacer.isEmpty else { return true }
     if controller.target == nil, pacer.isEmpty { return true }
     return pacer.admits(kind, now: now)

@@ -18,6 +18,8 @@ struct CongestionController: Sendable {
   /// A receiver that says nothing for so long, though packets are on their way to it, is out of reach.
   private static let silence = Duration.seconds(1)
   private static let silenceStep = Duration.milliseconds(500)
+  /// The last packets before a pause may be lost without a report on them.
+  private static let silencePackets = 10
   /// After a probe its own queue drains; over-use seen meanwhile is of our making.
   private static let probeShadow = Duration.milliseconds(150)
   /// A receiver that never reports what it agreed to report is sent without an estimate after this time.
@@ -87,7 +89,7 @@ struct CongestionController: Sendable {
 
   mutating func receive(_ feedback: TransportFeedback, now: Instant) {
     guard mode == .transportCC else { return }
-    history.receive(feedback, into: &report, now: now)
+    history.receive(feedback, into: &report)
     guard !report.acknowledged.isEmpty || report.lost > 0 else { return }
     lastScale = nil
     if !hasReport || isMute {
@@ -181,7 +183,9 @@ struct CongestionController: Sendable {
   mutating func tick(now: Instant) {
     if let target { limit.update(target: target, now: now) } else { limit.update(target: rate.maximum, now: now) }
     if !hasReport, !isMute, let firstSent, now - firstSent > Self.patience { isMute = mode != .none }
-    guard mode == .transportCC, hasReport, let since = history.unansweredSince else { return }
+    guard mode == .transportCC, hasReport, history.unanswered >= Self.silencePackets,
+      let since = history.unansweredSince, let lastSent = history.lastSent, now - lastSent < Self.silenceStep
+    else { return }
     let patience = max(Self.silence, rate.roundTrip * 3)
     guard now - since > patience, now - (lastScale ?? since) >= Self.silenceStep else { return }
     lastScale = now

@@ -19,7 +19,7 @@ struct ProbeController: Sendable {
   private static let furtherFactor = 2.0
   /// A probe that came through at this share of its rate is worth a further one.
   private static let success = 0.7
-  private static let periods: ClosedRange<Duration> = .seconds(3) ... .seconds(20)
+  private static let periods: ClosedRange<Duration> = .seconds(3) ... .seconds(8)
   private static let resultTimeout = Duration.seconds(1)
   /// A fall below this share of the old estimate is worth a probe once the path is calm.
   private static let fall = 0.66

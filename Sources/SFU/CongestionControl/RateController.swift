@@ -108,7 +108,7 @@ struct RateController: Sendable {
       return
     }
     // While a queue stands, what came out of it lately is the link's rate.
-    let received = Double(min(acknowledged, recent ?? acknowledged))
+    let received = Double(recent ?? acknowledged)
     var lowered = received * Self.backoff
     if isLimited, slope < Self.congestedSlope {
       // A passing queue under a flow that is far below the estimate: the estimate is what is wrong, not the flow.

@@ -46,10 +46,11 @@ struct SendHistory: Sendable {
   /// Extended number of the next packet.
   private var next: Int64 = 65_536
   private var untracked = 0
-  /// Bytes that were neither reported nor overwritten.
-  private(set) var bytesInFlight = 0
-  /// When the oldest packet left that nothing was heard of since the last report; nil when nothing is under way.
+  /// Packets that left since the receiver last reported anything.
+  private(set) var unanswered = 0
+  /// When the first of them left.
   private(set) var unansweredSince: Instant?
+  private(set) var lastSent: Instant?
 
   // The receiver's clock: 24 bits of 64 ms.
   private var reference: Int64?
@@ -69,16 +70,15 @@ struct SendHistory: Sendable {
       if entries.count < Self.largestCapacity, now.nanoseconds &- entries[slot].sentAt < 1_000_000_000 {
         grow()
         slot = Int(truncatingIfNeeded: next) & (entries.count - 1)
-      } else {
-        bytesInFlight &-= Int(entries[slot].bytes)
       }
     }
     entries[slot] = Entry(
       sentAt: now.nanoseconds, bytes: UInt16(clamping: bytes), untracked: UInt16(clamping: untracked),
       cluster: cluster, state: .inFlight)
     untracked = 0
-    bytesInFlight &+= min(bytes, 65_535)
-    if unansweredSince == nil { unansweredSince = now }
+    if unanswered == 0 { unansweredSince = now }
+    unanswered &+= 1
+    lastSent = now
     defer { next &+= 1 }
     return UInt16(truncatingIfNeeded: next)
   }
@@ -95,7 +95,7 @@ struct SendHistory: Sendable {
   /// Applies a feedback packet. Numbers that were never sent, or so long ago that they are forgotten, are passed over.
   ///
   /// - Parameter report: Overwritten; give the same again, so that its array is reused.
-  mutating func receive(_ feedback: TransportFeedback, into report: inout FeedbackReport, now: Instant) {
+  mutating func receive(_ feedback: TransportFeedback, into report: inout FeedbackReport) {
     report.acknowledged.removeAll(keepingCapacity: true)
     report.lost = 0
     report.recovered = 0
@@ -111,7 +111,7 @@ struct SendHistory: Sendable {
       let entry = entries[slot]
       if delta != nil {
         guard entry.state == .inFlight || entry.state == .lost else { continue }
-        if entry.state == .lost { report.recovered += 1 } else { bytesInFlight &-= Int(entry.bytes) }
+        if entry.state == .lost { report.recovered += 1 }
         entries[slot].state = .acknowledged
         report.acknowledged.append(
           AcknowledgedPacket(
@@ -119,12 +119,10 @@ struct SendHistory: Sendable {
             bytes: Int(entry.bytes), untracked: Int(entry.untracked), cluster: entry.cluster))
       } else if entry.state == .inFlight {
         entries[slot].state = .lost
-        bytesInFlight &-= Int(entry.bytes)
         report.lost += 1
       }
     }
-    if !report.acknowledged.isEmpty || report.lost > 0 { unansweredSince = nil }
-    if bytesInFlight > 0, unansweredSince == nil { unansweredSince = now }
+    if !report.acknowledged.isEmpty || report.lost > 0 { unanswered = 0 }
   }
 
   /// Nanoseconds on an extended receiver clock. The 24 bits wrap after 12 days.
