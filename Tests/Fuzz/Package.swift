@@ -27,10 +27,18 @@ let package = Package(
     .target(name: "Core", swiftSettings: settings, linkerSettings: [.linkedLibrary("m")]),
     module("SDP", ["Core"]),
     module("RTP", ["Core"]),
+    .systemLibrary(name: "CNice", pkgConfig: "nice"),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl"),
+    .systemLibrary(name: "CSRTP", pkgConfig: "libsrtp2"),
+    .systemLibrary(name: "CUSRSCTP", pkgConfig: "usrsctp"),
+    .systemLibrary(name: "CLinux"),
+    module("Transport", ["Core", "CNice", "COpenSSL", "CSRTP", "CUSRSCTP", "CLinux"]),
     module("SIP", ["Core", .product(name: "Crypto", package: "swift-crypto")]),
     fuzz("FuzzSDP", ["SDP"]),
     fuzz("FuzzRTP", ["RTP"]),
     fuzz("FuzzRTCP", ["RTP"]),
     fuzz("FuzzSIP", ["SIP"]),
+    fuzz("FuzzDCEP", ["Transport"]),
+    fuzz("FuzzSCTP", ["Transport"]),
   ]
 )

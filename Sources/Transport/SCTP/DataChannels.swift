@@ -105,7 +105,9 @@ package final class DataChannels {
   private static let maximumRequested = 64
 
   /// - Parameter transmit: Sends one SCTP packet as DTLS application data.
-  init(worker: MediaWorker, maximumMessageSize: Int, transmit: @escaping (UnsafeRawBufferPointer) -> Void) {
+  package init(
+    worker: MediaWorker, maximumMessageSize: Int, transmit: @escaping (UnsafeRawBufferPointer) -> Void
+  ) {
     self.maximumMessageSize = maximumMessageSize
     association = SCTPAssociation(worker: worker, maximumMessageSize: maximumMessageSize, transmit: transmit)
     association.onEvent = { [unowned self] in self.take($0) }
@@ -115,8 +117,10 @@ package final class DataChannels {
 
   // MARK: The transport's side
 
+  // Also the way in for whoever has another path than DTLS, such as the fuzzer.
+
   /// DTLS is verified; `role` is ours, which decides the numbers of our channels (RFC 8832 §6).
-  func start(role: DTLSRole) {
+  package func start(role: DTLSRole) {
     guard case .waiting(let held) = state else { return }
     firstStream = role == .client ? 0 : 1
     state = .connecting
@@ -129,7 +133,7 @@ package final class DataChannels {
   }
 
   /// One record of application data.
-  func receive(_ packet: UnsafeRawBufferPointer) {
+  package func receive(_ packet: UnsafeRawBufferPointer) {
     switch state {
     case .waiting(var held):
       guard held.count < DataChannels.maximumHeld else { return }
