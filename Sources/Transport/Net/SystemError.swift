@@ -3,6 +3,7 @@ internal import CLinux
 internal import CNice
 internal import COpenSSL
 internal import CSRTP
+internal import CUSRSCTP
 internal import Glibc
 
 /// EADDRINUSE.

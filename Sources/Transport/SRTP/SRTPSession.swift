@@ -1,4 +1,5 @@
 internal import CSRTP
+internal import CUSRSCTP
 
 /// Owns one `srtp_t` of libsrtp2 for one direction.
 struct SRTPSession: ~Copyable {

@@ -3,6 +3,7 @@ internal import CLinux
 internal import CNice
 internal import COpenSSL
 internal import CSRTP
+internal import CUSRSCTP
 package import Core
 internal import Glibc
 internal import Synchronization
