@@ -83,9 +83,14 @@ final class PacketHistory {
     return entry.packet
   }
 
-  func contains(_ extendedSequence: Int64) -> Bool {
-    guard let entry = entries[index(extendedSequence)] else { return false }
-    return entry.packet.extendedSequence == extendedSequence && isLive(entry)
+  func contains(_ extendedSequence: Int64) -> Bool { timestamp(extendedSequence) != nil }
+
+  /// The timestamp of the packet with that number, if it is there.
+  func timestamp(_ extendedSequence: Int64) -> UInt32? {
+    guard let entry = entries[index(extendedSequence)], entry.packet.extendedSequence == extendedSequence,
+      isLive(entry)
+    else { return nil }
+    return entry.packet.header.timestamp
   }
 
   private func isLive(_ entry: Entry) -> Bool { blocks[entry.block].generation == entry.generation }
