@@ -7,6 +7,14 @@ extension SessionDescription {
 
     package init() {}
     package static let `default` = Limits()
+    /// For a room of a hundred people with camera and microphone, each with the lines that browsers write.
+    package static let rooms: Limits = {
+      var limits = Limits()
+      limits.bytes = 1 << 20
+      limits.lines = 32_768
+      limits.media = 256
+      return limits
+    }()
   }
 
   /// Parses the bytes of an `application/sdp` body.

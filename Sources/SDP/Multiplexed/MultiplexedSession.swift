@@ -191,7 +191,12 @@ package struct MultiplexedSession: Sendable {
   func read(_ description: SessionDescription) throws(NegotiationError) -> (sections: [RemoteSection], bundle: [String])
   {
     guard description.media.count <= policy.maximumSections else { throw .tooManySections(policy.maximumSections) }
-    let group = description.groups("BUNDLE").first
+    // Reading takes several passes over a section's lines, and over the session's for each section.
+    guard description.attributes.count <= 512, description.media.allSatisfy({ $0.attributes.count <= 1024 }) else {
+      throw .tooManyLines
+    }
+    let group = description.groups("BUNDLE").first.map { Array($0.prefix(policy.maximumSections)) }
+    let members = group.map { Set($0) }
     var mids: Set<String> = []
     var result: [RemoteSection] = []
     var carriesTransport = false
@@ -200,7 +205,7 @@ package struct MultiplexedSession: Sendable {
       let mid = media.mid ?? String(index)
       guard mids.insert(mid).inserted else { throw .duplicateMid(mid) }
       // Without a bundle the first section that is switched on gets the transport, alone.
-      let isBundled = group.map { $0.contains(mid) } ?? !carriesTransport
+      let isBundled = members.map { $0.contains(mid) } ?? !carriesTransport
       let section = RemoteSection(media, index: index, of: description, policy: policy, isBundled: isBundled)
       if !section.isUnusable { carriesTransport = true }
       result.append(section)

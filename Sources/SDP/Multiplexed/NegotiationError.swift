@@ -10,6 +10,8 @@ package enum NegotiationError: Error, Hashable, Sendable, CustomStringConvertibl
   case noOfferOutstanding
   /// More media sections than `MediaPolicy.maximumSections`.
   case tooManySections(Int)
+  /// More lines in one section than any client writes.
+  case tooManyLines
   /// RFC 5888 §6: two sections with one identification tag.
   case duplicateMid(String)
   /// Not a token, or longer than 32 bytes.
@@ -36,6 +38,7 @@ package enum NegotiationError: Error, Hashable, Sendable, CustomStringConvertibl
     case .offerOutstanding: "an offer waits for its answer"
     case .noOfferOutstanding: "answer without offer"
     case .tooManySections(let limit): "more than \(limit) media sections"
+    case .tooManyLines: "more lines in a section than any client writes"
     case .duplicateMid(let mid): "two media sections with mid \(mid)"
     case .invalidMid: "malformed mid"
     case .sectionsChanged: "media sections do not continue those of the description before"

@@ -14,6 +14,19 @@ package struct SectionCodec: Hashable, Sendable {
   package var formatParameters: String
   /// `a=rtcp-fb` values that both sides have.
   package var feedback: [String]
+
+  package init(
+    encodingName: String, clockRate: Int, channels: Int = 1, payloadType: PayloadType,
+    retransmission: PayloadType? = nil, formatParameters: String = "", feedback: [String] = []
+  ) {
+    self.encodingName = encodingName
+    self.clockRate = clockRate
+    self.channels = channels
+    self.payloadType = payloadType
+    self.retransmission = retransmission
+    self.formatParameters = formatParameters
+    self.feedback = feedback
+  }
 }
 
 /// One stream of a track that the far end sends.
@@ -30,6 +43,12 @@ package struct RemoteEncoding: Hashable, Sendable {
   package var payloadTypes: [PayloadType] = []
   /// The other restrictions of the rid, as `max-width=1280;max-fps=30`; kept for the answer.
   package var restrictions = ""
+
+  package init(rid: String? = nil, ssrc: SSRC? = nil, retransmissionSSRC: SSRC? = nil) {
+    self.rid = rid
+    self.ssrc = ssrc
+    self.retransmissionSSRC = retransmissionSSRC
+  }
 }
 
 /// What an `m=application` section says (RFC 8841).
