@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
+import ssl
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from conftest import RAW, eventually
@@ -210,3 +213,34 @@ def test_the_embedded_defaults_run_and_name_the_logins(tmp_path):
         status = process.wait(20)
         log.close()
     assert status == 0
+
+
+def test_a_renewed_certificate_is_served_without_a_restart(new_server, tmp_path):
+    def make(name):
+        files = [str(tmp_path / f"{name}.{kind}") for kind in ("pem", "key")]
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "9"]
+            + ["-subj", f"/CN={name}", "-out", files[0], "-keyout", files[1]],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        return files
+
+    def subject():
+        pem = ssl.get_server_certificate(("127.0.0.1", parley.https_port))
+        return subprocess.run(
+            ["openssl", "x509", "-noout", "-subject"], input=pem, text=True, capture_output=True, check=True
+        ).stdout
+
+    used, renewed = make("first"), make("second")
+    parley = new_server(certificate=used)
+    assert "first" in subject()
+    for old, new in zip(used, renewed):
+        os.replace(new, old)
+    parley.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "second" in subject(), what="the renewed certificate")
+    # One that cannot be used leaves the other in force.
+    Path(used[0]).write_text("no certificate")
+    parley.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "the changed certificate cannot be used" in parley.log(), what="a word in the log")
+    assert "second" in subject()
+    assert parley.stop() == 0

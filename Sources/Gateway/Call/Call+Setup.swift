@@ -5,8 +5,8 @@ import SIP
 
 /// From the caller's INVITE to the first answer.
 extension Call {
+  /// Nothing is written yet: the promise is for answered calls, and each durable write costs as much as a message.
   func start() async {
-    core.save(self)
     logger.info("call", metadata: ["from": "\(record.from)", "to": "\(record.to)", "target": "\(routed.target)"])
     if let failure = caller.offerFailure {
       await refuse(failure.status, reason: failure.reason, by: .system, cause: failure.status)

@@ -86,6 +86,8 @@ struct Configuration: Sendable {
 
   struct DataSection: Sendable {
     var directory = "./data"
+    /// Nil: for ever.
+    var keepCalls: Duration?
   }
 
   struct LogSection: Sendable {

@@ -100,6 +100,7 @@ extension Kind where Value == Duration {
     case "", "s": return .seconds(value)
     case "m", "min": return .seconds(value * 60)
     case "h": return .seconds(value * 3600)
+    case "d": return .seconds(value * 86_400)
     default: return nil
     }
   }
@@ -107,6 +108,7 @@ extension Kind where Value == Duration {
   private static func brief(_ duration: Duration) -> String {
     let milliseconds = duration.nanoseconds / 1_000_000
     if milliseconds % 1000 != 0 { return "\(milliseconds) ms" }
+    if milliseconds > 0, milliseconds % 86_400_000 == 0 { return "\(milliseconds / 86_400_000) d" }
     return "\(milliseconds / 1000) s"
   }
 }

@@ -120,6 +120,10 @@ extension Configuration {
       "data.directory", \.data.directory, .text("a path"),
       "Where the database, the self-signed certificate and the demo passwords are kept. Created where missing."),
     setting(
+      "data.keep-calls", \.data.keepCalls,
+      Kind<Duration>.duration(.seconds(3600) ... .seconds(3650 * 86_400)).orNone("forever"),
+      "How long records of ended calls are kept; looked at every hour."),
+    setting(
       "keys", \.keys, .keys,
       "API keys and their secrets. REST takes Authorization: Bearer SECRET, or Basic with key and secret."),
     setting("log.level", \.log.level, .choice(), "Least severe messages that are written."),

@@ -32,7 +32,8 @@ struct Server: Sendable {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let signalling = SignallingLoop(loop: group.next())
     let metrics = MetricsRegistry()
-    let tls = try tlsFiles(logger)
+    let certificate = try certificate(logger)
+    let tls = certificate?.source
     let transport = try makeTransport(signalling, tls: tls, logger: logger)
     let media = try MediaPlane(
       configuration: try await configuration.mediaPlane(), certificate: DTLSCertificate.make()
@@ -72,7 +73,8 @@ struct Server: Sendable {
       configuration: httpConfiguration(tls), router: router, webSockets: ["/sip": .sip(transport)],
       group: signalling.loop, logger: logger)
     let upkeep = Upkeep(
-      gateway: gateway, transport: transport, store: store, feed: feed, http: http,
+      gateway: gateway, transport: transport, store: store, keepCalls: configuration.data.keepCalls, feed: feed,
+      certificate: certificate, http: http,
       readings: SystemReadings(
         registry: metrics, gateway: gateway, transport: transport, media: media), logger: logger,
       announce: { web in
@@ -91,16 +93,21 @@ struct Server: Sendable {
 
   // MARK: Parts
 
-  private func tlsFiles(_ logger: Logger) throws -> TLSContextSource? {
+  private func certificate(_ logger: Logger) throws -> CertificateWatch? {
+    func watch(_ certificate: String, _ key: String) throws -> CertificateWatch {
+      CertificateWatch(
+        certificate: certificate, key: key,
+        source: try TLSContextSource.server(certificateChain: certificate, privateKey: key), logger: logger)
+    }
     if let certificate = configuration.http.tls.certificate, let key = configuration.http.tls.key {
-      return try TLSContextSource.server(certificateChain: certificate, privateKey: key)
+      return try watch(certificate, key)
     }
     guard configuration.http.tls.listen != nil || !configuration.sip.tls.isEmpty else { return nil }
     let names =
       ["localhost", "127.0.0.1", "::1", configuration.sip.domain] + LocalAddresses.interfaces().map(\.description)
     let files = try SelfSignedCertificate.files(in: configuration.data.directory, names: Array(Set(names)).sorted())
     if files.isNew { logger.notice("made a self-signed certificate", metadata: ["file": "\(files.certificate)"]) }
-    return try TLSContextSource.server(certificateChain: files.certificate, privateKey: files.key)
+    return try watch(files.certificate, files.key)
   }
 
   private func makeTransport(

@@ -6,12 +6,16 @@ import SIPTransport
 import ServiceLifecycle
 import Store
 
-/// What goes on beside the calls: the directory, the sign of life for crash recovery, and the drain at the end.
+/// What goes on beside the calls: the directory, the certificate, the sign of life for crash recovery, the end of old
+/// records, and the drain at the end.
 struct Upkeep: Service {
   let gateway: Gateway
   let transport: SIPTransportStack
   let store: Store
+  /// Nil: for ever.
+  let keepCalls: Duration?
   let feed: DirectoryFeed
+  let certificate: CertificateWatch?
   let http: HTTPServer
   let readings: SystemReadings
   let logger: Logger
@@ -22,6 +26,8 @@ struct Upkeep: Service {
     await withTaskGroup { group in
       group.addTask { await feed.run() }
       group.addTask { await signsOfLife() }
+      if let keepCalls { group.addTask { await removeRecords(olderThan: keepCalls) } }
+      if let certificate { group.addTask { await certificate.run() } }
       group.addTask { await readings.run() }
       // Ends with the first signal; this service is the last one started, so it is told first.
       group.addTask { try? await gracefulShutdown() }
@@ -30,6 +36,19 @@ struct Upkeep: Service {
       logger.notice("draining: no new calls")
       await gateway.drain()
       group.cancelAll()
+    }
+  }
+
+  private func removeRecords(olderThan age: Duration) async {
+    while !Task.isCancelled {
+      do {
+        let removed = try await store.removeCalls(
+          endedBefore: WallTime(milliseconds: WallTime.now().milliseconds - age.nanoseconds / 1_000_000))
+        if removed > 0 { logger.info("old call records were removed", metadata: ["calls": "\(removed)"]) }
+      } catch {
+        logger.error("old call records cannot be removed", metadata: ["error": "\(error)"])
+      }
+      try? await Task.sleep(for: .seconds(3600))
     }
   }
 

@@ -17,11 +17,11 @@ window.agent = {
   log,
   digits,
   trace: [],
-  start({ user, password, domain, dtmf, url }) {
+  start({ user, password, domain, dtmf, url, iceServers = [] }) {
     url ??= `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/sip`;
     // The filters are made to remove tones.
     const audio = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-    this.phone = new Phone({ server: url, user, password, domain, dtmf: dtmf ?? 'auto', audio, instanceId: crypto.randomUUID() });
+    this.phone = new Phone({ server: url, user, password, domain, dtmf: dtmf ?? 'auto', audio, iceServers, instanceId: crypto.randomUUID() });
     this.phone.on('call', follow);
     this.phone.on('state', ({ state, error }) => log.push(`phone: ${state} ${error?.code ?? ''}`));
     this.phone.on('message', ({ direction, text }) => {

@@ -45,7 +45,7 @@ def user_entry(name, **more):
 class ParleyServer:
     """`directory` holds the data, the configuration and the log."""
 
-    def __init__(self, directory, users=("1001", "1002", "1003"), trunks=(), numbers=(), routes=(), **sections):
+    def __init__(self, directory, users=("1001", "1002", "1003"), trunks=(), numbers=(), routes=(), certificate=None, **sections):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.http_port, self.https_port = free_port(), free_port()
@@ -78,6 +78,8 @@ class ParleyServer:
                 "routes": list(routes),
             },
         }
+        if certificate:
+            self.configuration["http"]["tls"] |= {"certificate": certificate[0], "key": certificate[1]}
         for name, values in sections.items():
             section = self.configuration.setdefault(name, {})
             section.update(values)
