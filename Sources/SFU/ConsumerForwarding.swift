@@ -15,6 +15,19 @@ extension Consumer {
     }
   }
 
+  /// A number of the producer's that carries nothing to forward: padding, or media that nobody shall get.
+  func skip(_ extendedSequence: Int64, from stream: ProducerStream, now: Instant) {
+    guard !mustJoin else { return }
+    if producer.isMuted, kind == .video {
+      // What comes after it refers to what was left out.
+      interrupt()
+      return
+    }
+    guard stream.index == (kind == .audio ? audioStream : selector.stream) else { return }
+    counters.dropped &+= 1
+    if let hole = munger.drop(sequence: extendedSequence) { fill(hole, now: now) }
+  }
+
   private func forwardAudio(_ packet: borrowing RoutedPacket, _ stream: ProducerStream, _ now: Instant) {
     guard payloadTypes.payloadType(packet.header.payloadType) != nil, !packet.header.payload.isEmpty else {
       if packet.streamIndex == audioStream { dropped(packet, now) }
@@ -82,11 +95,11 @@ extension Consumer {
       // The same instant on both streams' time lines.
       let index = kind == .audio ? audioStream : lastStream
       if index == packet.streamIndex {
-        aligned = timestamp &+ munger.timestampOffset
+        aligned = timestamp &+ munger.alignedOffset
       } else if index >= 0, index < producer.streams.count,
         let before = producer.streams[index].rtpTimestamp(at: now), let here = stream.rtpTimestamp(at: now)
       {
-        aligned = timestamp &+ (before &+ munger.timestampOffset &- here)
+        aligned = timestamp &+ (before &+ munger.alignedOffset &- here)
       }
     }
     munger.join(sequence: packet.extendedSequence, timestamp: timestamp, aligned: aligned, gap: gap, now: now)
@@ -106,6 +119,7 @@ extension Consumer {
       run.frameNumberOffset = runs.frameNumberOffset(joining: number)
     }
     runs.begin(run)
+    report()
   }
 
   /// Of the dependency descriptor, as it came.

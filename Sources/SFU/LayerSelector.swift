@@ -70,7 +70,7 @@ struct LayerSelector: Sendable {
     temporalSince = nil
   }
 
-  /// Looks which layers live. Call when the target changed, when streams came, and every 100 ms or so.
+  /// Looks which layers are active. Call when the target changed, when streams came, and every 100 ms or so.
   ///
   /// - Returns: The spatial layer of which a key frame is needed; nil where none is.
   mutating func advance(_ streams: [ProducerStream], now: Instant) -> Int? {
@@ -86,16 +86,9 @@ struct LayerSelector: Sendable {
 
   /// The highest living layer within the target; the lowest above it where none is.
   private func bestLayer(_ streams: [ProducerStream]) -> Int {
-    var newest: Instant?
-    for stream in streams {
-      if let at = stream.lastArrival, newest.map({ at > $0 }) ?? true { newest = at }
-    }
-    guard let newest else { return targetSpatial }
     var within = -1
     var above = Int.max
-    for stream in streams {
-      // Screen shares may send a picture a second, but then all layers do.
-      guard let at = stream.lastArrival, newest - at <= .seconds(1) else { continue }
+    for stream in streams where stream.isActive {
       if stream.spatialLayer <= targetSpatial {
         within = max(within, stream.spatialLayer)
       } else {

@@ -33,6 +33,9 @@ struct Munger: Sendable {
   private(set) var numbers: NumberSpace<16>
   /// Ours minus the source's.
   private(set) var timestampOffset: UInt32
+  /// The same as the sources' time lines would have it: packets that would have gone back in time were moved up, and the
+  /// next source to join need not be.
+  private(set) var alignedOffset: UInt32
   /// Of the newest picture or frame; the first one's before the first.
   private(set) var highestTimestamp: UInt32
   /// When it came; nil before the first packet.
@@ -45,6 +48,7 @@ struct Munger: Sendable {
     self.clockRate = clockRate
     numbers = NumberSpace(next: Int64(firstSequence))
     timestampOffset = 0
+    alignedOffset = 0
     highestTimestamp = firstTimestamp
   }
 
@@ -61,6 +65,7 @@ struct Munger: Sendable {
     numbers.join(sequence, gap: gap)
     guard let highestAt else {
       timestampOffset = (aligned ?? highestTimestamp) &- timestamp
+      alignedOffset = timestampOffset
       return
     }
     let elapsed = units(now.nanoseconds &- highestAt.nanoseconds)
@@ -70,7 +75,9 @@ struct Munger: Sendable {
       // Sender reports that contradict the clock on the wall by seconds are wrong.
       if abs(distance - elapsed) > Self.maximumDrift * Int64(clockRate) / 4 { distance = elapsed }
     }
-    timestampOffset = highestTimestamp &+ UInt32(truncatingIfNeeded: max(distance, 1)) &- timestamp
+    let start = highestTimestamp &- timestamp
+    alignedOffset = start &+ UInt32(truncatingIfNeeded: distance)
+    timestampOffset = start &+ UInt32(truncatingIfNeeded: max(distance, 1))
   }
 
   /// Numbers a packet that goes through.
