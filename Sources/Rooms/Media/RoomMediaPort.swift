@@ -23,8 +23,8 @@ package enum RoomMediaCommand: Sendable {
   case restartICE(PeerID)
   case closePeer(PeerID)
   case configurePeer(PeerID, bandwidth: BandwidthMode)
-  /// Starts SCTP; `channels` are opened by us.
-  case openDataChannels(PeerID, channels: [DataChannelLabel], maximumMessageSize: Int)
+  /// Starts SCTP; `channels` are opened by us. Size 0: the peer sets no limit.
+  case openDataChannels(PeerID, channels: [DataChannelLabel], remoteMaximumMessageSize: Int)
   /// One message on the channel of that label, whoever opened it.
   case sendData([PeerID], DataChannelLabel, [UInt8])
   case addProducer(ProducerID, peer: PeerID, ProducerParameters)
@@ -72,8 +72,8 @@ package enum RoomMediaEvent: Sendable {
   /// A channel is open in both directions.
   case dataChannelOpen(PeerID, DataChannelLabel)
   case data(PeerID, DataChannelLabel, [UInt8])
-  /// The channel's buffer is over its bound: the message was dropped.
-  case dataDropped(PeerID, DataChannelLabel)
+  /// Reliable data for this peer waits and does not leave: it cannot be kept without limit.
+  case receiverStuck(PeerID)
   case consumerRefused(ConsumerID)
   case router(MediaRoomID, RouterEvent)
 }

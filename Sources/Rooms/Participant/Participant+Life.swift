@@ -1,0 +1,173 @@
+import Core
+import LiveKitProtocol
+import Logging
+
+// From the join to the end.
+extension Participant {
+  /// The first messages of a new participant, and its connections.
+  func begin(_ request: JoinRequest, signal: SignalConnection) {
+    self.signal = signal
+    state = .joined
+    send(.join(joinResponse))
+    refreshToken()
+    watchSignal()
+    joinTimer = context.after(context.configuration.joinTimeout) { [weak self] in
+      guard let self, !self.wasActive else { return }
+      self.leave(.joinFailure, action: .disconnect)
+    }
+    for track in request.addTrackRequests.prefix(context.configuration.maximumTracks) { publishing.add(track) }
+    if isSinglePeerConnection {
+      if let offer = request.publisherOffer, !offer.sdp.isEmpty { openPublisher().receive(offer: offer) }
+    } else {
+      let peer = SubscriberPeer(self)
+      subscriber = peer
+      peer.open()
+    }
+    subscribing.reconcileAll()
+  }
+
+  private var joinResponse: Livekit_JoinResponse {
+    let configuration = context.configuration
+    var join = Livekit_JoinResponse()
+    join.room = room.info
+    join.participant = info
+    join.otherParticipants = room.present.filter { $0 !== self && !$0.isHidden }.map(\.info)
+    join.serverVersion = configuration.serverVersion
+    join.serverRegion = configuration.region
+    join.serverInfo = context.serverInfo
+    join.iceServers = configuration.iceServers
+    join.subscriberPrimary = isSubscriberPrimary
+    join.fastPublish = permission.canPublish
+    join.pingInterval = Int32(max(1, configuration.pingInterval.components.seconds))
+    join.pingTimeout = Int32(max(1, configuration.pingTimeout.components.seconds))
+    join.enabledPublishCodecs = configuration.enabledCodecs.map { mime in
+      var codec = Livekit_Codec()
+      codec.mime = mime
+      return codec
+    }
+    return join
+  }
+
+  /// A new token, now and every five minutes: with it the client comes back after the old one has expired.
+  func refreshToken() {
+    let claims = claims.replacing(permission: permission, name: name, metadata: metadata, attributes: attributes)
+    if let token = context.dependencies.mintToken(claims) { send(.refreshToken(token)) }
+    tokenTimer = context.after(.seconds(300)) { [weak self] in self?.refreshToken() }
+  }
+
+  // MARK: Connections
+
+  func connected(_ peer: PeerConnection) {
+    failureTimer = nil
+    quality.isLost = false
+    if peer === publisher { publishing.connected() }
+    guard peer === primary, !wasActive, isPresent else { return }
+    wasActive = true
+    joinTimer = nil
+    state = .active
+    changed()
+    subscribing.reconcileAll()
+    room.becameActive(self)
+  }
+
+  /// No path works at the moment. After a while the client is asked to look for a new one.
+  func interrupted(_ peer: PeerConnection) {
+    quality.isLost = true
+    guard failureTimer == nil else { return }
+    failureTimer = context.after(.seconds(15)) { [weak self] in
+      guard let self, self.isPresent else { return }
+      self.failureTimer = nil
+      if let signal = self.signal {
+        self.send(.leave(Participant.leaveMessage(.connectionTimeout, .resume)))
+        signal.sink.close(.goingAway)
+        self.room.service.forget(signal.id)
+        self.signal = nil
+        self.pingTimer = nil
+      }
+      self.awaitResume(reason: .connectionTimeout, within: .seconds(5))
+    }
+  }
+
+  /// A connection cannot be used any more, not even after an ICE restart.
+  func failed(_ peer: PeerConnection, _ reason: String) {
+    context.logger.info("peer connection failed", metadata: loggerMetadata.merging(["reason": "\(reason)"]) { $1 })
+    reconnectFully(wasActive ? .mediaFailure : .joinFailure)
+  }
+
+  // MARK: Socket
+
+  /// The socket is gone. Before anything worked that is the end; else the participant may come back.
+  func signalLost() {
+    signal = nil
+    pingTimer = nil
+    guard isPresent else { return }
+    if wasActive {
+      awaitResume(reason: .signalClose, within: context.configuration.resumeTimeout)
+    } else {
+      end(.signalClose)
+    }
+  }
+
+  private func awaitResume(reason: Livekit_DisconnectReason, within limit: Duration) {
+    resumeTimer = context.after(limit) { [weak self] in
+      guard let self, self.signal == nil else { return }
+      self.end(reason)
+    }
+  }
+
+  // MARK: End
+
+  static func leaveMessage(
+    _ reason: Livekit_DisconnectReason, _ action: Livekit_LeaveRequest.Action
+  ) -> Livekit_LeaveRequest {
+    var leave = Livekit_LeaveRequest()
+    leave.reason = reason
+    leave.action = action
+    // What clients before protocol 13 look at.
+    leave.canReconnect = action != .disconnect
+    return leave
+  }
+
+  /// The client said goodbye, or is about to come back as somebody new.
+  func leaveByClient() {
+    if let signal {
+      signal.sink.close(.normal)
+      room.service.forget(signal.id)
+      self.signal = nil
+    }
+    end(.clientInitiated)
+  }
+
+  /// Sends the participant away.
+  func leave(_ reason: Livekit_DisconnectReason, action: Livekit_LeaveRequest.Action) {
+    if let signal {
+      signal.send(.leave(Participant.leaveMessage(reason, action)))
+      signal.sink.close(action == .disconnect ? .normal : .goingAway)
+      room.service.forget(signal.id)
+      self.signal = nil
+    }
+    end(reason)
+  }
+
+  /// The client has to begin anew; nothing of this session can be saved.
+  func reconnectFully(_ reason: Livekit_DisconnectReason) { leave(reason, action: .reconnect) }
+
+  /// Takes everything back and tells the others. The socket has been dealt with.
+  func end(_ reason: Livekit_DisconnectReason) {
+    guard isPresent else { return }
+    pingTimer = nil
+    joinTimer = nil
+    resumeTimer = nil
+    tokenTimer = nil
+    failureTimer = nil
+    disconnectReason = reason
+    // From here on nothing is announced track by track: the participant goes as a whole.
+    state = .disconnected
+    publishing.endAll()
+    subscribing.endAll()
+    publisher?.close()
+    subscriber?.close()
+    version &+= 1
+    room.left(self)
+  }
+}

@@ -1,0 +1,51 @@
+import Core
+import LiveKitProtocol
+
+/// How good everybody's connection is, every five seconds to those who receive from them and to themselves.
+final class QualityBoard {
+  static let interval: Duration = .seconds(5)
+
+  private unowned let room: Room
+  private var timer: RoomTimer?
+
+  init(_ room: Room) { self.room = room }
+
+  func start() {
+    guard timer == nil else { return }
+    timer = room.context.after(QualityBoard.interval) { [weak self] in
+      guard let self else { return }
+      self.timer = nil
+      self.report()
+      if self.room.present.contains(where: \.wasActive) { self.start() }
+    }
+  }
+
+  func stop() { timer = nil }
+
+  private func report() {
+    var infos: [String: Livekit_ConnectionQualityInfo] = [:]
+    var changed: Set<String> = []
+    for participant in room.present where participant.wasActive && !participant.isHidden {
+      if participant.quality.announce() { changed.insert(participant.sid) }
+      let current = participant.quality.current
+      var info = Livekit_ConnectionQualityInfo()
+      info.participantSid = participant.sid
+      info.quality = current.quality
+      info.score = current.score
+      infos[participant.sid] = info
+    }
+    guard !changed.isEmpty else { return }
+    for participant in room.present where participant.signal != nil {
+      let seen = participant.subscribing.publishers.union([participant.sid])
+      guard !seen.isDisjoint(with: changed) else { continue }
+      var update = Livekit_ConnectionQualityUpdate()
+      update.updates = seen.sorted().compactMap { sid in
+        guard var info = infos[sid] else { return nil }
+        // Older clients do not know the word.
+        if info.quality == .lost, participant.protocolVersion <= 10 { info.quality = .poor }
+        return info
+      }
+      participant.send(.connectionQuality(update))
+    }
+  }
+}

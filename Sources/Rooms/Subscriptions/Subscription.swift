@@ -1,0 +1,75 @@
+import Core
+import LiveKitProtocol
+import SDP
+import SFU
+
+/// One track on its way to one subscriber.
+final class Subscription {
+  unowned let subscriber: Participant
+  let track: PublishedTrack
+  let consumer: ConsumerID
+  let ssrc: SSRC
+  let retransmissionSSRC: SSRC?
+  /// What offer and answer settled; nil before.
+  private(set) var parameters: ConsumerParameters?
+  /// The subscriber has none of the track's codecs.
+  var isRefused = false
+
+  init(subscriber: Participant, track: PublishedTrack) {
+    self.subscriber = subscriber
+    self.track = track
+    let context = subscriber.context
+    consumer = ConsumerID(rawValue: context.nextID())
+    ssrc = context.makeSSRC()
+    retransmissionSSRC = track.kind == .video ? context.makeSSRC() : nil
+  }
+
+  var isBound: Bool { parameters != nil }
+
+  /// For the subscriber's offers, or for our answers.
+  var sender: SenderDescription {
+    SenderDescription(
+      kind: track.kind == .audio ? .audio : .video, streamID: track.streamID(for: subscriber), trackID: track.sid,
+      ssrc: ssrc, retransmissionSSRC: retransmissionSSRC, cname: track.publisher.sid, codecs: codecs,
+      isStereo: track.info.stereo)
+  }
+
+  /// Those of the publisher: nothing is transcoded.
+  private var codecs: [SenderCodec] {
+    guard let negotiated = track.parameters?.codecs, !negotiated.isEmpty else { return [] }
+    var names: [String] = []
+    for codec in negotiated where !names.contains(codec.codec.rawValue) { names.append(codec.codec.rawValue) }
+    return names.map { SenderCodec($0) }
+  }
+
+  /// Offer and answer settled the track's section, for the first time or anew.
+  func bind(_ section: SettledSection, preferences: ConsumerPreferences) {
+    guard let peer = subscriber.receiving else { return }
+    let codecs = TrackDescription.codecs(section)
+    let new = ConsumerParameters(
+      mid: section.mid, ssrc: ssrc,
+      retransmissionSSRC: codecs.contains { $0.retransmission != nil } ? retransmissionSSRC : nil, codecs: codecs,
+      extensions: TrackDescription.extensions(section), cname: track.publisher.sid, preferences: preferences)
+    if let old = parameters {
+      guard old.mid != new.mid || old.codecs != new.codecs || old.extensions != new.extensions else { return }
+      subscriber.order(.removeConsumer(consumer, room: subscriber.room.mediaID))
+    }
+    parameters = new
+    subscriber.context.consumers[consumer] = RoomContext.WeakSubscription(subscription: self)
+    subscriber.order(.addConsumer(consumer, of: track.producer, peer: peer.id, new))
+  }
+
+  /// Stops forwarding; the section is the negotiation's business.
+  func unbind() {
+    guard parameters != nil else { return }
+    parameters = nil
+    subscriber.context.consumers[consumer] = nil
+    subscriber.order(.removeConsumer(consumer, room: subscriber.room.mediaID))
+  }
+
+  func apply(_ preferences: ConsumerPreferences) {
+    guard let parameters, parameters.preferences != preferences else { return }
+    self.parameters?.preferences = preferences
+    subscriber.order(.updateConsumer(consumer, room: subscriber.room.mediaID, preferences))
+  }
+}
