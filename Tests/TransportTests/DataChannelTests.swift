@@ -5,7 +5,7 @@ import TestSupport
 @testable import Transport
 
 /// What the channels of one side told. Touched only on its worker's thread, between `Bench.on` calls.
-private final class ChannelLog: @unchecked Sendable {
+final class ChannelLog: @unchecked Sendable {
   struct Message: Equatable {
     var stream: UInt16
     var isBinary: Bool

@@ -140,8 +140,14 @@ extension LiveTests {
       }
       // Longer than any buffer of ours.
       peer.send([0x80, 0] + [UInt8](repeating: 1, count: 9000), to: SocketAddress(ip: Bench.loopback, port: made.rtp))
-      peer.send(Sample.rtp(sequence: 9, ssrc: 0xABCD), to: SocketAddress(ip: Bench.loopback, port: made.rtp))
-      #expect(await bench.wait { $0.plainReceived(0).rtp.last == Sample.rtp(sequence: 9, ssrc: 0xABCD) })
+      // The burst may have filled the socket's buffer: the good packet is sent until it finds room.
+      let good = Sample.rtp(sequence: 9, ssrc: 0xABCD)
+      var isThere = false
+      for _ in 0..<50 where !isThere {
+        peer.send(good, to: SocketAddress(ip: Bench.loopback, port: made.rtp))
+        isThere = await bench.wait(.milliseconds(200)) { $0.plainReceived(0).rtp.last == good }
+      }
+      #expect(isThere)
       await bench.finish()
     }
 

@@ -2,12 +2,12 @@ internal import COpenSSL
 
 /// Computes MESSAGE-INTEGRITY (RFC 8489 §14.5): HMAC-SHA1 under a short-term credential's password. Owns one context,
 /// keyed anew for each message, so that a peer costs no memory for it.
-final class STUNIntegrity {
+package final class STUNIntegrity {
   static let length = 20
 
   private let context: OpaquePointer
 
-  init() throws(TransportError) {
+  package init() throws(TransportError) {
     guard let mac = EVP_MAC_fetch(nil, "HMAC", nil) else {
       throw .library(function: "EVP_MAC_fetch", detail: drainOpenSSLErrors())
     }
@@ -50,7 +50,7 @@ final class STUNIntegrity {
   }
 
   /// Whether the MESSAGE-INTEGRITY attribute at `offset` is right, in time that does not tell how much of it is.
-  func verify(_ message: UnsafeRawBufferPointer, attribute offset: Int, password: [UInt8]) -> Bool {
+  package func verify(_ message: UnsafeRawBufferPointer, attribute offset: Int, password: [UInt8]) -> Bool {
     guard offset + 4 + STUNIntegrity.length <= message.count, let base = message.baseAddress,
       var expected = digest(of: message, upTo: offset, password: password)
     else { return false }

@@ -5,8 +5,8 @@
 ///     |0 0|     STUN Message Type     |         Message Length        |
 ///     |                         Magic Cookie                          |
 ///     |                     Transaction ID (96 bits)                  |
-struct STUNMessage: Equatable {
-  enum Class: UInt16, Sendable {
+package struct STUNMessage: Equatable {
+  package enum Class: UInt16, Sendable {
     case request = 0x000
     case indication = 0x010
     case success = 0x100
@@ -14,7 +14,7 @@ struct STUNMessage: Equatable {
   }
 
   /// Attribute types (RFC 8489 §18.3, RFC 8445 §20.2).
-  enum Attribute {
+  package enum Attribute {
     static let mappedAddress: UInt16 = 0x0001
     static let username: UInt16 = 0x0006
     static let messageIntegrity: UInt16 = 0x0008
@@ -43,30 +43,30 @@ struct STUNMessage: Equatable {
   /// What one 420 response names.
   static let maximumUnknown = 8
 
-  private(set) var messageClass: Class
-  private(set) var method: UInt16
+  package private(set) var messageClass: Class
+  package private(set) var method: UInt16
   /// Where the value of USERNAME lies.
-  private(set) var username: Range<Int>?
+  package private(set) var username: Range<Int>?
   /// Offset of MESSAGE-INTEGRITY's attribute header.
-  private(set) var integrity: Int?
+  package private(set) var integrity: Int?
   /// Offset of FINGERPRINT's attribute header.
-  private(set) var fingerprint: Int?
-  private(set) var priority: UInt32?
-  private(set) var useCandidate = false
+  package private(set) var fingerprint: Int?
+  package private(set) var priority: UInt32?
+  package private(set) var useCandidate = false
   /// The tie-breaker of ICE-CONTROLLING.
-  private(set) var controlling: UInt64?
+  package private(set) var controlling: UInt64?
   /// The tie-breaker of ICE-CONTROLLED.
-  private(set) var controlled: UInt64?
+  package private(set) var controlled: UInt64?
   /// Where the value of XOR-MAPPED-ADDRESS lies.
-  private(set) var xorMappedAddress: Range<Int>?
+  package private(set) var xorMappedAddress: Range<Int>?
   /// Of an error response: 300…699.
-  private(set) var errorCode: Int?
+  package private(set) var errorCode: Int?
   /// Types below 0x8000 that are not known, in order, without repetition, at most `maximumUnknown`.
-  private(set) var unknown: [UInt16] = []
+  package private(set) var unknown: [UInt16] = []
 
   /// Parses a whole datagram. Of an attribute that stands twice the first counts, and behind MESSAGE-INTEGRITY only
   /// FINGERPRINT (RFC 8489 §14 and §14.5).
-  init(parsing bytes: RawSpan) throws(STUNParseError) {
+  package init(parsing bytes: RawSpan) throws(STUNParseError) {
     guard bytes.byteCount >= STUNMessage.headerLength else { throw STUNParseError(.truncated, at: bytes.byteCount) }
     guard bytes.byteCount <= STUNMessage.maximumLength else { throw STUNParseError(.tooLong, at: bytes.byteCount) }
     let type = bytes.uint16(at: 0)
@@ -144,8 +144,8 @@ struct STUNMessage: Equatable {
 }
 
 /// Why a datagram is no STUN message.
-struct STUNParseError: Error, Equatable {
-  enum Kind: Equatable, Sendable {
+package struct STUNParseError: Error, Equatable {
+  package enum Kind: Equatable, Sendable {
     /// Shorter than a header.
     case truncated
     case tooLong
@@ -160,9 +160,9 @@ struct STUNParseError: Error, Equatable {
     case behindFingerprint
   }
 
-  let kind: Kind
+  package let kind: Kind
   /// Where in the datagram.
-  let offset: Int
+  package let offset: Int
 
   init(_ kind: Kind, at offset: Int) {
     self.kind = kind

@@ -1,7 +1,7 @@
-internal import Core
+package import Core
 
 /// The answers of an ICE-lite agent to connectivity checks (RFC 8489 §6.3, §9.1.3; RFC 8445 §7.3).
-enum STUNAnswer: Equatable {
+package enum STUNAnswer: Equatable {
   /// 200: where the check came from.
   case success
   /// Neither USERNAME nor MESSAGE-INTEGRITY may be missing.
@@ -15,7 +15,7 @@ enum STUNAnswer: Equatable {
 
   /// Writes the answer to `request`; nil when it does not fit.
   /// - Parameter password: Ours; nil where the request was not authenticated (RFC 8489 §9.1.4).
-  func write(
+  package func write(
     to request: UnsafeRawBufferPointer, from source: SocketAddress, password: [UInt8]?, integrity: STUNIntegrity,
     into buffer: UnsafeMutableRawBufferPointer
   ) -> Int? {

@@ -1,16 +1,16 @@
-internal import Core
+package import Core
 
 /// Writes one STUN message into memory of the caller. What does not fit is left out, and `finish` then gives nil.
-struct STUNWriter {
+package struct STUNWriter {
   private let buffer: UnsafeMutableRawBufferPointer
   private var length = STUNMessage.headerLength
   private var overflows = false
 
   /// Enough for every message that is written here.
-  static let capacity = 256
+  package static let capacity = 256
 
   /// - Parameter transactionID: 12 bytes.
-  init(
+  package init(
     _ messageClass: STUNMessage.Class, method: UInt16 = STUNMessage.bindingMethod,
     transactionID: UnsafeRawBufferPointer, into buffer: UnsafeMutableRawBufferPointer
   ) {
@@ -26,7 +26,7 @@ struct STUNWriter {
   }
 
   /// An attribute with a value of `count` bytes, which `fill` writes into zeroed memory.
-  mutating func attribute(_ kind: UInt16, _ count: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Void) {
+  package mutating func attribute(_ kind: UInt16, _ count: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Void) {
     let padded = (count + 3) & ~3
     guard !overflows, length + 4 + padded <= buffer.count else {
       overflows = true
@@ -41,22 +41,22 @@ struct STUNWriter {
     length += 4 + padded
   }
 
-  mutating func attribute(_ kind: UInt16, _ text: String) {
+  package mutating func attribute(_ kind: UInt16, _ text: String) {
     var text = text
     text.withUTF8 { bytes in attribute(kind, bytes.count) { $0.copyBytes(from: bytes) } }
   }
 
-  mutating func attribute(_ kind: UInt16, _ number: UInt32) {
+  package mutating func attribute(_ kind: UInt16, _ number: UInt32) {
     attribute(kind, 4) { $0.storeBytes(of: number.bigEndian, as: UInt32.self) }
   }
 
-  mutating func attribute(_ kind: UInt16, _ number: UInt64) {
+  package mutating func attribute(_ kind: UInt16, _ number: UInt64) {
     attribute(kind, 8) { $0.storeBytes(of: number.bigEndian, as: UInt64.self) }
   }
 
   /// XOR-MAPPED-ADDRESS (RFC 8489 §14.2): the port xored with the cookie's upper half, the address with the cookie, for
   /// IPv6 also with the transaction ID.
-  mutating func xorMappedAddress(_ address: SocketAddress) {
+  package mutating func xorMappedAddress(_ address: SocketAddress) {
     let key = UnsafeRawBufferPointer(rebasing: buffer[4..<20])
     attribute(STUNMessage.Attribute.xorMappedAddress, address.ip.isIPv6 ? 20 : 8) { value in
       value[1] = address.ip.isIPv6 ? 2 : 1
@@ -71,7 +71,7 @@ struct STUNWriter {
   }
 
   /// ERROR-CODE (RFC 8489 §14.8).
-  mutating func errorCode(_ code: Int, _ reason: StaticString) {
+  package mutating func errorCode(_ code: Int, _ reason: StaticString) {
     attribute(STUNMessage.Attribute.errorCode, 4 + reason.utf8CodeUnitCount) { value in
       value[2] = UInt8(truncatingIfNeeded: code / 100)
       value[3] = UInt8(truncatingIfNeeded: code % 100)
@@ -81,7 +81,7 @@ struct STUNWriter {
     }
   }
 
-  mutating func unknownAttributes(_ kinds: [UInt16]) {
+  package mutating func unknownAttributes(_ kinds: [UInt16]) {
     attribute(STUNMessage.Attribute.unknownAttributes, 2 * kinds.count) { value in
       for (index, kind) in kinds.enumerated() {
         value.storeBytes(of: kind.bigEndian, toByteOffset: 2 * index, as: UInt16.self)
@@ -90,7 +90,7 @@ struct STUNWriter {
   }
 
   /// Nothing but `fingerprint` may follow.
-  mutating func messageIntegrity(_ integrity: STUNIntegrity, password: [UInt8]) {
+  package mutating func messageIntegrity(_ integrity: STUNIntegrity, password: [UInt8]) {
     guard !overflows,
       var digest = integrity.digest(of: UnsafeRawBufferPointer(buffer), upTo: length, password: password)
     else {
@@ -103,14 +103,14 @@ struct STUNWriter {
   }
 
   /// The last attribute.
-  mutating func fingerprint() {
+  package mutating func fingerprint() {
     setLength(length + 8)
     let value = STUNFingerprint.value(of: UnsafeRawBufferPointer(buffer), upTo: length)
     attribute(STUNMessage.Attribute.fingerprint, value)
   }
 
   /// The message's length; nil when it did not fit.
-  mutating func finish() -> Int? {
+  package mutating func finish() -> Int? {
     setLength(length)
     return overflows ? nil : length
   }
@@ -124,7 +124,7 @@ struct STUNWriter {
 
 extension STUNMessage {
   /// The address in XOR-MAPPED-ADDRESS; nil without one.
-  func mappedAddress(in bytes: UnsafeRawBufferPointer) -> SocketAddress? {
+  package func mappedAddress(in bytes: UnsafeRawBufferPointer) -> SocketAddress? {
     guard let range = xorMappedAddress, range.upperBound <= bytes.count else { return nil }
     let value = UnsafeRawBufferPointer(rebasing: bytes[range])
     let port = RTPFields.uint16(value, at: 2) ^ UInt16(truncatingIfNeeded: STUNMessage.magicCookie >> 16)

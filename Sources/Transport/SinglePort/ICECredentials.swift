@@ -2,19 +2,19 @@
 ///
 /// The ufrag says which worker owns the peer, so that a check may arrive at any socket: two characters of the worker's
 /// index, ten random ones (60 bits; RFC 8445 §5.3 wants 24). The password has 144 random bits (128 wanted).
-struct ICECredentials: Equatable {
-  let ufrag: String
-  let password: String
-  let passwordBytes: [UInt8]
+package struct ICECredentials: Equatable {
+  package let ufrag: String
+  package let password: String
+  package let passwordBytes: [UInt8]
   /// The random part of the ufrag.
-  let key: UInt64
+  package let key: UInt64
 
   static let ufragLength = 12
   static let maximumWorkers = 4096
 
   private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
-  init(worker: Int, using random: inout some RandomNumberGenerator) {
+  package init(worker: Int, using random: inout some RandomNumberGenerator) {
     precondition(0..<ICECredentials.maximumWorkers ~= worker, "more workers than a ufrag can name")
     key = UInt64.random(in: 0..<1 << 60, using: &random)
     var text = [UInt8]()
@@ -26,7 +26,7 @@ struct ICECredentials: Equatable {
   }
 
   /// Takes a ufrag of ours apart; nil for what is none.
-  static func parse(_ ufrag: UnsafeRawBufferPointer) -> (worker: Int, key: UInt64)? {
+  package static func parse(_ ufrag: UnsafeRawBufferPointer) -> (worker: Int, key: UInt64)? {
     guard ufrag.count == ufragLength else { return nil }
     var worker = 0
     var key: UInt64 = 0

@@ -1,12 +1,12 @@
-internal import Core
+package import Core
 
 /// The state of an ICE-lite agent towards one peer (RFC 8445 §2.5): which paths the peer's checks have proved, which one
 /// it nominated, and whether it still consents (RFC 7675, by its own checks). A pure value.
 ///
 /// Drive rule: authenticate a check with `password(for:)`, give it to `receive`, and carry out the changes in order; call
 /// `advance` about once a second.
-struct ICELiteSession {
-  enum Change: Equatable {
+package struct ICELiteSession {
+  package enum Change: Equatable {
     /// Packets are taken from there from now on.
     case added(PeerPath)
     case removed(PeerPath)
@@ -24,12 +24,12 @@ struct ICELiteSession {
     case failed
   }
 
-  struct Path: Equatable {
-    let path: PeerPath
+  package struct Path: Equatable {
+    package let path: PeerPath
     /// The peer's PRIORITY of its candidate; higher is better.
-    var priority: UInt32
-    var lastCheck: Instant
-    var lastNomination: Instant?
+    package fileprivate(set) var priority: UInt32
+    package fileprivate(set) var lastCheck: Instant
+    package fileprivate(set) var lastNomination: Instant?
   }
 
   private struct Generation {
@@ -39,48 +39,48 @@ struct ICELiteSession {
   }
 
   /// A browser with many interfaces towards a server with several addresses has some twenty.
-  static let maximumPaths = 32
-  static let disconnectedAfter = Duration.seconds(15)
+  package static let maximumPaths = 32
+  package static let disconnectedAfter = Duration.seconds(15)
   /// RFC 7675 §5.1.
-  static let consentLifetime = Duration.seconds(30)
+  package static let consentLifetime = Duration.seconds(30)
   /// A nominated path of less priority takes over once the selected one was not nominated for so long.
-  static let nominationLifetime = Duration.milliseconds(300)
+  package static let nominationLifetime = Duration.milliseconds(300)
   /// A selected path that is not checked for so long yields to one that is: browsers check theirs every 2.5 s.
-  static let selectionLifetime = Duration.seconds(6)
+  package static let selectionLifetime = Duration.seconds(6)
 
   private var current: Generation
   /// Before a restart; works until a path of the new one is nominated (RFC 8445 §9).
   private var previous: Generation?
-  private(set) var paths: [Path] = []
-  private(set) var selected: PeerPath?
+  package private(set) var paths: [Path] = []
+  package private(set) var selected: PeerPath?
   private var isDisconnected = false
   private var deadline: Instant?
 
-  init(credentials: ICECredentials) { current = Generation(credentials: credentials) }
+  package init(credentials: ICECredentials) { current = Generation(credentials: credentials) }
 
-  var credentials: ICECredentials { current.credentials }
+  package var credentials: ICECredentials { current.credentials }
 
   /// Of the generations that count.
-  var keys: [UInt64] { [current.credentials.key] + (previous.map { [$0.credentials.key] } ?? []) }
+  package var keys: [UInt64] { [current.credentials.key] + (previous.map { [$0.credentials.key] } ?? []) }
 
   /// Whether a restart of ours waits for the peer's part of it.
-  var isRestartPending: Bool { previous != nil && current.remoteUfrag == nil }
+  package var isRestartPending: Bool { previous != nil && current.remoteUfrag == nil }
 
   /// The password that a check for this generation is signed with; nil for a generation that does not count.
-  func password(for key: UInt64) -> [UInt8]? {
+  package func password(for key: UInt64) -> [UInt8]? {
     if key == current.credentials.key { return current.credentials.passwordBytes }
     if let previous, key == previous.credentials.key { return previous.credentials.passwordBytes }
     return nil
   }
 
   /// The peer's description came: from here on only its ufrag may stand behind ours.
-  mutating func setRemote(ufrag: String, deadline: Instant) {
+  package mutating func setRemote(ufrag: String, deadline: Instant) {
     current.remoteUfrag = ufrag
     if selected == nil || !current.isProved { self.deadline = deadline }
   }
 
   /// New credentials; the old ones work until the new ones are used.
-  mutating func restart(_ credentials: ICECredentials) -> [Change] {
+  package mutating func restart(_ credentials: ICECredentials) -> [Change] {
     var changes: [Change] = []
     if current.isProved || previous == nil {
       if let previous { changes.append(.retired(previous.credentials.key)) }
@@ -98,7 +98,7 @@ struct ICELiteSession {
   /// - Parameters:
   ///   - key: Of the generation that it is for.
   ///   - theirs: The part of USERNAME behind the colon.
-  mutating func receive(
+  package mutating func receive(
     _ check: STUNMessage, key: UInt64, theirs: UnsafeRawBufferPointer, from path: PeerPath, now: Instant
   ) -> (answer: STUNAnswer, changes: [Change]) {
     let isCurrent = key == current.credentials.key
@@ -173,7 +173,7 @@ struct ICELiteSession {
 
   // MARK: Time
 
-  mutating func advance(to now: Instant) -> [Change] {
+  package mutating func advance(to now: Instant) -> [Change] {
     var changes: [Change] = []
     if let deadline, deadline <= now {
       self.deadline = nil
@@ -207,7 +207,7 @@ struct ICELiteSession {
   }
 
   /// The path is gone for good, as a closed connection is.
-  mutating func lose(_ path: PeerPath) -> [Change] {
+  package mutating func lose(_ path: PeerPath) -> [Change] {
     guard let index = paths.firstIndex(where: { $0.path == path }) else { return [] }
     paths.remove(at: index)
     var changes = [Change.removed(path)]

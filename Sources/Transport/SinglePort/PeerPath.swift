@@ -1,11 +1,16 @@
-internal import Core
+package import Core
 
 /// One way to a peer: the socket of ours that it uses and its address. Two of our addresses towards one of the peer's
 /// are two paths.
-struct PeerPath: Hashable {
+package struct PeerPath: Hashable, Sendable {
   /// Index of the UDP socket, the same on every worker; for ICE-TCP `streamFlag` and the connection's number.
-  var base: UInt32
-  var remote: SocketAddress
+  package var base: UInt32
+  package var remote: SocketAddress
+
+  package init(base: UInt32, remote: SocketAddress) {
+    self.base = base
+    self.remote = remote
+  }
 
   static let streamFlag: UInt32 = 0x8000_0000
 
