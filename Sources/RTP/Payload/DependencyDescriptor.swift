@@ -66,12 +66,24 @@ package struct DependencyStructure: Hashable, Sendable {
     package var indications: UInt64
     /// Distances in frame numbers to the frames that this one refers to.
     package var frameDifferences: [UInt16]
+
+    package init(spatialLayer: UInt8, temporalLayer: UInt8, indications: UInt64, frameDifferences: [UInt16]) {
+      self.spatialLayer = spatialLayer
+      self.temporalLayer = temporalLayer
+      self.indications = indications
+      self.frameDifferences = frameDifferences
+    }
   }
 
   /// What one decode target shows.
   package struct DecodeTarget: Hashable, Sendable {
     package var spatialLayer: Int
     package var temporalLayer: Int
+
+    package init(spatialLayer: Int, temporalLayer: Int) {
+      self.spatialLayer = spatialLayer
+      self.temporalLayer = temporalLayer
+    }
   }
 
   /// 0…63: identifier of the first template.
@@ -85,6 +97,11 @@ package struct DependencyStructure: Hashable, Sendable {
   package struct Resolution: Hashable, Sendable {
     package var width: Int
     package var height: Int
+
+    package init(width: Int, height: Int) {
+      self.width = width
+      self.height = height
+    }
   }
 
   package init(
