@@ -13,7 +13,7 @@ struct Allocation: Sendable {
   var shares: [Share] = []
   /// Audio and what video was given.
   var used = 0
-  /// What would satisfy everybody; more than `used` where somebody went short for want of bandwidth.
+  /// What would satisfy everybody, margins included; more than the target where somebody went short for want of it.
   var wanted = 0
 }
 
@@ -66,15 +66,12 @@ struct BandwidthAllocator: Sendable {
 
   mutating func forget(_ id: ConsumerID) { memory[id] = nil }
 
-  /// - Parameter target: Bits a second for everything; nil where nothing limits.
-  mutating func allocate(target: Int?, demands: [BandwidthDemand], now: Instant) -> Allocation {
+  /// - Parameters:
+  ///   - target: Bits a second for everything; nil where nothing limits.
+  ///   - audio: Bits a second of audio that are being sent: of many who could talk only a few are forwarded.
+  mutating func allocate(target: Int?, audio: Int, demands: [BandwidthDemand], now: Instant) -> Allocation {
     var allocation = Allocation()
-    var audio = 0
-    var hasAudio = false
-    for demand in demands where demand.kind == .audio && !demand.isIdle {
-      hasAudio = true
-      audio += demand.bitrates[0, 0]
-    }
+    let hasAudio = demands.contains { $0.kind == .audio && !$0.isIdle }
     let reserve = audio + (hasAudio ? Self.audioReserve : 0)
     var claims: [Claim] = []
     for (index, demand) in demands.enumerated() where demand.kind == .video && !demand.isIdle {
@@ -94,7 +91,10 @@ struct BandwidthAllocator: Sendable {
       remember(id, claim: claim, target: step.target, now: now)
       allocation.shares.append(Allocation.Share(id: id, target: step.target, bitrate: step.cost))
       allocation.used += step.cost
-      allocation.wanted += claim.steps.last.map { max($0.cost, unmeasured(demands[claim.index])) } ?? 0
+      allocation.wanted += claim.steps.last.map { top in
+        // Who went short needs the margin too.
+        claim.given + 1 == claim.steps.count ? max(top.cost, unmeasured(demands[claim.index])) : top.cost * 13 / 10
+      } ?? 0
     }
     return allocation
   }

@@ -67,7 +67,7 @@ struct BandwidthDemand: Hashable, Sendable {
   var maximumSpatialLayer = 2
   /// 0…3.
   var maximumTemporalLayer = 3
-  /// Audio: at [0, 0].
+  /// Of video.
   var bitrates = LayerBitrates()
 
   init(id: ConsumerID, kind: MediaKind) {

@@ -21,6 +21,7 @@ final class PeerSender {
   private var lastAllocation: Instant?
   private var allocatedTarget: Int?
   private var wanted = 0
+  private var audio = AudioRate()
   private var probe: RunningProbe?
   private var paddingSlot = 0
   private var idleSince: Instant?
@@ -118,6 +119,7 @@ final class PeerSender {
     probe?.packets += 1
     if controller.mode != .none, kind != .padding { pacer.spend(bytes: packet.length, now: now) }
     statistics.count(packet.length, kind: kind)
+    if kind == .audio { audio.bytes &+= packet.length }
     transport.send(rtp: UnsafeRawBufferPointer(rebasing: buffer[..<packet.length]))
   }
 
@@ -251,12 +253,15 @@ final class PeerSender {
     // A queue of our own: spend less until it has drained.
     let isPressed = pacer.delay > Pacer.longDelay
     let allocation = allocator.allocate(
-      target: target.map { isPressed ? $0 * 3 / 4 : $0 }, demands: demands, now: now)
+      target: target.map { isPressed ? $0 * 3 / 4 : $0 }, audio: audio.bitrate(now: now), demands: demands, now: now)
     wanted = allocation.wanted
     statistics.allocated = allocation.used
+    // Shares come in the order of the demands.
+    var slot = 0
     for share in allocation.shares {
-      guard let slot = slots.firstIndex(where: { $0.consumer?.id == share.id }), slots[slot].target != share.target
-      else { continue }
+      while slot < slots.count, slots[slot].consumer?.id != share.id { slot += 1 }
+      guard slot < slots.count else { return }
+      guard slots[slot].target != share.target else { continue }
       slots[slot].target = share.target
       slots[slot].consumer?.setTarget(share.target, now: now)
     }
@@ -269,6 +274,26 @@ final class PeerSender {
     // A fall is followed at once; a rise and other bitrates by and by.
     if target < allocated - allocated / 32 { return elapsed >= .milliseconds(20) }
     return elapsed >= .milliseconds(300)
+  }
+}
+
+/// What audio takes: of the last second or so, falling slowly through pauses of speech.
+private struct AudioRate {
+  var bytes = 0
+  private var held = 0
+  private var since: Instant?
+
+  mutating func bitrate(now: Instant) -> Int {
+    guard let start = since else {
+      since = now
+      return held
+    }
+    let elapsed = now - start
+    guard elapsed >= .milliseconds(900) else { return held }
+    held = max(Int(Double(bytes) * 8 / elapsed.inSeconds), held - held / 8)
+    bytes = 0
+    since = now
+    return held
   }
 }
 

@@ -57,8 +57,8 @@ struct ProbeController: Sendable {
       pending = nil
       return nil
     }
-    // Somewhat more than is of use, so that the allocator's margins are covered.
-    let useful = wanted + wanted / 4
+    // Somewhat more than is of use: a probe measures a little low.
+    let useful = wanted + wanted / 8
     switch state {
     case .initial:
       return begin(min(Int(Double(estimate) * Self.firstFactor), useful), exponential: true, now: now)

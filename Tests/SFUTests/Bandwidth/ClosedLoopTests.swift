@@ -1,0 +1,146 @@
+import Core
+import Testing
+
+@testable import SFU
+
+/// One subscriber behind an emulated link, media, estimator, pacer and allocator together, under a virtual clock.
+@Suite struct ClosedLoopTests {
+  private static let camera = [150_000, 500_000, 1_700_000]
+
+  private func room(_ link: BottleneckLink, cameras: Int = 1, mode: BandwidthMode = .transportCC) -> SimulatedRoom {
+    let room = SimulatedRoom(link: link, mode: mode)
+    room.add(.audio, layers: [40_000])
+    for _ in 0..<cameras { room.add(.video, layers: Self.camera) }
+    return room
+  }
+
+  @Test(arguments: [(300, 100), (800, 400), (3000, 1400)])
+  func findsTheLayerThatTheLinkCarries(rate: Int, video: Int) throws {
+    let room = room(BottleneckLink(rate: rate * 1000))
+    room.run(for: .seconds(30))
+    let time = try #require(room.reaches(video * 1000, from: .zero), "\(room.log)")
+    #expect(time <= .seconds(4))
+    #expect(room.video(from: .seconds(10), to: .seconds(30)) >= video * 1000)
+    #expect(room.longestQueue < .milliseconds(200))
+    // Once settled the queue stays short.
+    let settled = room.samples.filter { $0.at > .zero + .seconds(5) }.map(\.queueDelay).max() ?? .zero
+    #expect(settled < .milliseconds(100))
+    #expect(room.link.queueDrops == 0)
+    #expect(room.target(from: .seconds(10), to: .seconds(30)) < rate * 1150)
+    #expect(room.audioReceived >= room.audioSent - 5)
+  }
+
+  @Test(arguments: [300, 800, 3000])
+  func doesNotCollapseUnderRandomLossOf5Percent(rate: Int) {
+    let clean = room(BottleneckLink(rate: rate * 1000))
+    clean.run(for: .seconds(40))
+    let lossy = room(BottleneckLink(rate: rate * 1000, loss: 0.05))
+    lossy.run(for: .seconds(40))
+    let expected = clean.video(from: .seconds(15), to: .seconds(40))
+    let found = lossy.video(from: .seconds(15), to: .seconds(40))
+    #expect(found >= expected * 8 / 10, "\(found) of \(expected)")
+  }
+
+  @Test(arguments: [300, 800, 3000])
+  func keepsAPictureUnderRandomLossOf10Percent(rate: Int) {
+    let room = room(BottleneckLink(rate: rate * 1000, loss: 0.1))
+    room.run(for: .seconds(40))
+    #expect(room.video(from: .seconds(15), to: .seconds(40)) >= min(rate * 1000 / 3, 1_000_000))
+  }
+
+  @Test(arguments: [(800, 15), (800, 30), (3000, 30)])
+  func jitterIsNotTakenForCongestion(rate: Int, jitter: Int64) {
+    let room = room(BottleneckLink(rate: rate * 1000, jitter: .milliseconds(jitter)))
+    room.run(for: .seconds(40))
+    #expect(room.video(from: .seconds(10), to: .seconds(40)) >= rate * 1000 * 4 / 10)
+    #expect(room.longestQueue < .milliseconds(200))
+  }
+
+  @Test func followsAStepDownAndUp() throws {
+    let room = room(BottleneckLink(rate: 3_000_000))
+    room.run(for: .seconds(15))
+    #expect(room.video(from: .seconds(8), to: .seconds(15)) > 1_400_000)
+    room.link.rate = 300_000
+    room.run(for: .seconds(20))
+    // The queue that the old rate filled is gone and stays gone after 4 s.
+    let settled = room.samples.filter { $0.at > .zero + .seconds(19) }.map(\.queueDelay).max() ?? .zero
+    #expect(settled < .milliseconds(150))
+    #expect(room.video(from: .seconds(20), to: .seconds(35)) > 100_000)
+    room.link.rate = 3_000_000
+    room.run(for: .seconds(20))
+    let time = try #require(room.reaches(1_300_000, from: .seconds(35)), "\(room.log)")
+    #expect(time <= .seconds(12))
+  }
+
+  @Test func theSenderNeverHoldsOrDropsAudio() {
+    let room = room(BottleneckLink(rate: 150_000, queueLimit: .seconds(10)), cameras: 4)
+    room.run(for: .seconds(10))
+    room.link.rate = 100_000
+    room.run(for: .seconds(10))
+    room.link.rate = 1_000_000
+    room.run(for: .seconds(10))
+    // 50 a second of one talker; each was on the link in the step in which it was made.
+    #expect(room.audioSent >= 1499)
+    #expect(room.audioReceived >= room.audioSent - 5)
+  }
+
+  @Test func pausesVideoOnALinkThatCarriesAudioAloneAndResumes() throws {
+    let room = room(BottleneckLink(rate: 1_000_000))
+    room.run(for: .seconds(10))
+    room.link.rate = 80_000
+    room.run(for: .seconds(20))
+    #expect(room.consumers[1].targets.last?.target == .paused)
+    #expect(room.video(from: .seconds(20), to: .seconds(30)) < 20_000)
+    let late = room.samples.filter { $0.at > .zero + .seconds(20) }.map(\.queueDelay).max() ?? .zero
+    #expect(late < .milliseconds(200))
+    room.link.rate = 1_000_000
+    room.run(for: .seconds(20))
+    let time = try #require(room.reaches(300_000, from: .seconds(30)), "\(room.log)")
+    #expect(time <= .seconds(14))
+  }
+
+  @Test func sharesASmallLinkAmongManyAndDoesNotFlap() {
+    let room = room(BottleneckLink(rate: 1_000_000), cameras: 6)
+    room.run(for: .seconds(60))
+    #expect(room.consumers.dropFirst().allSatisfy { $0.current != nil })
+    #expect(room.longestQueue < .milliseconds(250))
+    for consumer in room.consumers.dropFirst() {
+      let changes = consumer.targets.filter { $0.at > .zero + .seconds(10) }.count
+      #expect(changes <= 16, "\(changes) in 50 s")
+    }
+  }
+
+  @Test func aPathThatFallsSilentIsSentLessAndRecovers() throws {
+    let room = room(BottleneckLink(rate: 3_000_000))
+    room.run(for: .seconds(10))
+    let before = room.sender.targetBitrate ?? 0
+    room.feedbackWorks = false
+    room.run(for: .seconds(4))
+    let silent = room.sender.targetBitrate ?? 0
+    #expect(silent < before / 3)
+    room.feedbackWorks = true
+    room.run(for: .seconds(15))
+    let time = try #require(room.reaches(1_300_000, from: .seconds(14)), "\(room.log)")
+    #expect(time <= .seconds(10))
+  }
+
+  @Test func aPauseOfMediaCostsNoEstimate() {
+    let room = room(BottleneckLink(rate: 3_000_000))
+    room.run(for: .seconds(10))
+    let before = room.sender.targetBitrate ?? 0
+    let consumers = room.consumers
+    room.consumers = []
+    room.run(for: .seconds(30))
+    #expect(room.sender.targetBitrate == before)
+    room.consumers = consumers
+  }
+
+  @Test func theSameSeedGivesTheSameRun() {
+    let runs = (0..<2).map { _ in
+      let room = room(BottleneckLink(rate: 800_000, jitter: .milliseconds(10), loss: 0.03), cameras: 2)
+      room.run(for: .seconds(10))
+      return room.log
+    }
+    #expect(runs[0] == runs[1])
+  }
+}
