@@ -91,10 +91,11 @@ struct BandwidthAllocator: Sendable {
       remember(id, claim: claim, target: step.target, now: now)
       allocation.shares.append(Allocation.Share(id: id, target: step.target, bitrate: step.cost))
       allocation.used += step.cost
-      allocation.wanted += claim.steps.last.map { top in
-        // Who went short needs the margin too.
-        claim.given + 1 == claim.steps.count ? max(top.cost, unmeasured(demands[claim.index])) : top.cost * 13 / 10
-      } ?? 0
+      allocation.wanted +=
+        claim.steps.last.map { top in
+          // Who went short needs the margin too.
+          claim.given + 1 == claim.steps.count ? max(top.cost, unmeasured(demands[claim.index])) : top.cost * 13 / 10
+        } ?? 0
     }
     return allocation
   }

@@ -314,3 +314,33 @@ private final class Wire: PacketTransport {
     #expect(sender.targetBitrate == 100_000)
   }
 }
+
+@Suite struct SenderMemoryTests {
+  /// What a sender without traffic holds: everything in place, since histories, queues and windows are allocated late.
+  @Test func anIdleSenderStaysUnder8KB() {
+    let controller = CongestionController(mode: .transportCC)
+    #expect(controller.history.capacity == 0)
+    #expect(Pacer().memory == 0)
+    let parts =
+      MemoryLayout<CongestionController>.size + MemoryLayout<Pacer>.size + MemoryLayout<BandwidthAllocator>.size
+      + MemoryLayout<SenderStatistics>.size
+    #expect(parts < 2048, "\(parts)")
+  }
+
+  @Test func anActiveHistoryOfOneSubscriberIsSmall() {
+    var history = SendHistory()
+    // 3 Mbps with 100 ms of feedback.
+    for i in 0..<3000 {
+      _ = history.add(bytes: 1100, cluster: 0, now: .zero + .milliseconds(Int64(i) * 3))
+      if i % 30 == 29 {
+        var report = FeedbackReport()
+        history.receive(
+          TransportFeedback(
+            sender: SSRC(1), media: SSRC(2), baseSequence: UInt16(truncatingIfNeeded: i - 29), referenceTime: 0,
+            feedbackCount: 0, arrivals: [Int16?](repeating: 4, count: 30)), into: &report)
+        #expect(report.acknowledged.count == 30)
+      }
+    }
+    #expect(history.capacity == 64)
+  }
+}
