@@ -17,7 +17,8 @@ package struct SenderCodec: Hashable, Sendable {
       && (formatParameters.map { codec.hasProfile(of: FormatParameters($0)) } ?? true)
   }
 
-  func names(_ codec: SectionCodec) -> Bool {
+  /// Whether that payload type is this codec, in its profile.
+  package func names(_ codec: SectionCodec) -> Bool {
     names(
       CodecPolicy(
         codec.encodingName, clockRate: codec.clockRate, payloadType: 0, formatParameters: codec.formatParameters))

@@ -12,6 +12,10 @@ private func leg(_ transport: LegTransport) -> AudioSession {
 
 /// Parses, prints and parses again; then takes the description as offer, as answer and as a second offer.
 func fuzzSDP(_ bytes: [UInt8]) {
+  if let fragment = try? SDPFragment(parsing: bytes) {
+    let text = fragment.description
+    if text.utf8.count <= bytes.count { precondition((try? SDPFragment(parsing: Array(text.utf8))) != nil) }
+  }
   guard let sdp = try? SessionDescription(parsing: bytes) else { return }
   guard let again = try? SessionDescription(parsing: sdp.description) else {
     // Repaired UTF-8 grows; only then may a description not come back.
