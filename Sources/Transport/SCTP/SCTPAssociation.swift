@@ -36,8 +36,9 @@ final class SCTPAssociation: @unchecked Sendable {
   }
 
   static let port: UInt16 = 5000
-  /// Streams each way. A browser numbers channels from 0 or 1 in steps of two; each stream costs some 150 bytes.
-  static let streams: UInt16 = 256
+  /// Streams each way. A browser numbers channels from 0 or 1 in steps of two; an association takes 9 KB and 100 bytes
+  /// a stream.
+  static let streams: UInt16 = 128
   /// Bytes not yet acknowledged, over all streams; more is refused.
   static let sendBuffer = 1 << 20
   /// A whole message of the largest size, and the next one on its way.

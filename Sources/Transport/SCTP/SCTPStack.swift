@@ -23,6 +23,9 @@ final class SCTPStack: @unchecked Sendable {
   /// Of POSIX: a contended `Mutex` is handed over by the kernel, which ThreadSanitizer does not see.
   private let lock: UnsafeMutablePointer<pthread_mutex_t>
   private var associations: [UInt: SCTPAssociation] = [:]
+  /// Addresses that were given and are free again. usrsctp would hand a deregistered one to a thread that it does not
+  /// have here, and so keep it for ever.
+  private var freeIdentifiers: [UInt] = []
   private var lastIdentifier: UInt = 0
   private var touched: [SCTPAssociation] = []
   /// The association whose worker drives the timers.
@@ -49,6 +52,8 @@ final class SCTPStack: @unchecked Sendable {
     usrsctp_sysctl_set_sctp_pktdrop_enable(0)
     usrsctp_sysctl_set_sctp_pr_enable(1)
     usrsctp_sysctl_set_sctp_reconfig_enable(1)
+    // A late packet cannot come from an earlier association: DTLS has other keys by then. Waiting would cost memory.
+    usrsctp_sysctl_set_sctp_vtag_time_wait(0)
     // No ABORT in answer to packets of associations that are gone.
     usrsctp_sysctl_set_sctp_blackhole(2)
     // A media path recovers within seconds (an ICE restart), so backing off to a minute would outlast the outage.
@@ -80,10 +85,14 @@ final class SCTPStack: @unchecked Sendable {
   /// Gives the association its place in the table.
   func add(_ association: SCTPAssociation, now: Instant) {
     let bearsClock = run {
-      lastIdentifier += 1
-      association.identifier = lastIdentifier
-      associations[lastIdentifier] = association
-      usrsctp_register_address(association.address)
+      if let free = freeIdentifiers.popLast() {
+        association.identifier = free
+      } else {
+        lastIdentifier += 1
+        association.identifier = lastIdentifier
+        usrsctp_register_address(association.address)
+      }
+      associations[association.identifier] = association
       guard clockBearer == nil else { return false }
       clockBearer = association
       lastTick = now
@@ -95,8 +104,8 @@ final class SCTPStack: @unchecked Sendable {
   /// Takes it out; nothing reaches it any more.
   func remove(_ association: SCTPAssociation) {
     let successor: SCTPAssociation? = run {
-      usrsctp_deregister_address(association.address)
       associations[association.identifier] = nil
+      freeIdentifiers.append(association.identifier)
       guard clockBearer === association else { return nil }
       clockBearer = associations.first?.value
       return clockBearer

@@ -79,9 +79,10 @@ final class Peers {
     pump(limit: 40)
   }
 
+  /// In this order nobody is left to bear the clock, which would wait for the worker's loop.
   func close() {
-    target.close()
     other.close()
+    target.close()
   }
 
   /// Delivers what is on the way in both directions.
