@@ -25,7 +25,7 @@ extension Consumer {
     guard let extended = sent.extend(sequence), sent.covers(extended) else { return false }
     guard let entry = sent[extended] else {
       // Nothing was sent there. A packet of the source before the current one will not come any more: close the hole.
-      guard extended < runs.current.first else { return false }
+      guard mustJoin || extended < runs.current.first else { return false }
       fill(extended, now: now)
       return true
     }

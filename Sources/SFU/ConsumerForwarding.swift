@@ -2,6 +2,9 @@ import Core
 import RTP
 
 extension Consumer {
+  /// Packets that may have overtaken the first one of a key frame.
+  private static let maximumCatchUp: Int64 = 256
+
   /// Forwards a packet of the producer, or not. The packet path: allocates nothing.
   func forward(_ packet: borrowing RoutedPacket, from stream: ProducerStream, now: Instant) {
     guard !isPaused else {
@@ -55,6 +58,7 @@ extension Consumer {
     }
     let isInOrder = packet.extendedSequence > munger.numbers.highestInput ?? .min
     var marker = packet.header.marker
+    var isLateJoin = false
     switch selector.select(packet, from: stream, isInOrder: isInOrder, now: now) {
     case .ignore: return
     case .drop:
@@ -67,6 +71,7 @@ extension Consumer {
       counters.switches &+= 1
       join(packet, stream, now: now)
       if selector.isMarked(packet, from: stream) { marker = true }
+      isLateJoin = packet.isLate
     }
     var pictureID = SequenceMap.Entry.noPicture
     if case .vp8(let descriptor) = packet.descriptor, descriptor.pictureID != nil || descriptor.tl0PictureIndex != nil {
@@ -78,6 +83,15 @@ extension Consumer {
       }
     }
     send(packet, stream, marker: marker, pictureID: pictureID, kind: .video, now: now)
+    if isLateJoin { catchUp(packet.extendedSequence, stream, now) }
+  }
+
+  /// The first packet of a key frame came late: what came before it in time and belongs behind it follows now.
+  private func catchUp(_ sequence: Int64, _ stream: ProducerStream, _ now: Instant) {
+    for later in (sequence + 1)...(sequence + Self.maximumCatchUp) {
+      guard let packet = stream.history.packet(later) else { continue }
+      forwardVideo(packet, stream, now)
+    }
   }
 
   /// A packet is left out; one whose number was kept free is replaced by padding, so that nobody waits for it.

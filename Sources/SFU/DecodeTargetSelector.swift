@@ -20,12 +20,16 @@ struct DecodeTargetSelector: Sendable {
   private var lastTimestamp: UInt32 = 0
   // A frame's verdict: bit 0 passes, bit 1 is of the highest spatial layer shown.
   private var frames = PictureLog()
+  // Where `current` was settled on, if what is older belongs to the one before; that one.
+  private var settledAt = Int64.min
+  private var before = 0
 
   init() {}
 
   /// A source joins at a key frame with a structure.
   mutating func begin() {
     frames.removeAll()
+    settledAt = .min
     intact = 0
     active = .max
     wantedSpatial = -1
@@ -69,20 +73,28 @@ struct DecodeTargetSelector: Sendable {
       }
       if descriptor.hasStructure, descriptor.isIntra {
         intact = ~0
-        settle(stream)
+        settle(stream, at: packet.extendedSequence)
       } else if let desired, desired != current {
         let isIntact = intact >> UInt32(desired) & 1 != 0
         // A frame that goes through anyway, from which on the wanted target is whole.
         let isSwitch = descriptor.indication(desired) == .switching && descriptor.indication(current) != .notPresent
-        if isIntact && beginsUnit || isSwitch { settle(stream) }
+        if isSwitch {
+          settle(stream, at: packet.extendedSequence)
+        } else if isIntact, beginsUnit {
+          // Everything of it went through so far: what is late is needed too.
+          settle(stream, at: .min)
+        }
       }
     }
-    let passes = descriptor.indication(current) != .notPresent || count == 0
+    var passes = descriptor.indication(current) != .notPresent || count == 0
+    // What is older than the last switch may refer to what was left out before.
+    if packet.extendedSequence < settledAt, descriptor.indication(before) == .notPresent { passes = false }
     for target in 0..<min(count, 32) {
       let bit = UInt32(1) << UInt32(target)
       switch descriptor.indication(target) {
       case .notPresent: break
-      case .switching: if passes { intact |= bit } else { intact &= ~bit }
+      case .switching:
+        if !passes { intact &= ~bit } else if isInOrder { intact |= bit }
       case .discardable: break
       case .required: if !passes { intact &= ~bit }
       }
@@ -91,8 +103,12 @@ struct DecodeTargetSelector: Sendable {
   }
 
   /// Goes to the wanted target.
-  private mutating func settle(_ stream: ProducerStream) {
+  private mutating func settle(_ stream: ProducerStream, at sequence: Int64) {
     guard let desired else { return }
+    if desired != current {
+      before = current
+      settledAt = sequence
+    }
     current = desired
     guard let structure = stream.dependencyStructure, desired < structure.decodeTargets.count else { return }
     spatial = structure.decodeTargets[desired].spatialLayer

@@ -155,7 +155,9 @@ struct LayerSelector: Sendable {
   }
 
   private mutating func takesOver(_ packet: borrowing RoutedPacket, _ source: ProducerStream, _ now: Instant) -> Bool {
-    guard packet.startsFrame, !packet.isLate else { return false }
+    // One that was lost and came again is as good, unless what is shown is newer by now.
+    guard packet.startsFrame else { return false }
+    if packet.isLate, stream >= 0, packet.header.timestamp != source.lastTimestamp { return false }
     if !startsKeyPicture(packet) {
       guard stream < 0, packet.descriptor == .none else { return false }
       guard let since = waitingSince else {

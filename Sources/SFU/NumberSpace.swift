@@ -21,6 +21,7 @@ struct NumberSpace<let words: Int>: Sendable {
   /// Highest number of ours, given out or kept free for what is missing.
   private(set) var highestOutput: Int64
   private var first: Int64 = 0
+  private var highestForwarded: Int64 = 0
   // Bit n & (64 * words - 1) stands for the source's number n.
   private var settled: InlineArray<words, UInt64> = .init(repeating: 0)
   private var dropped: InlineArray<words, UInt64> = .init(repeating: 0)
@@ -34,6 +35,7 @@ struct NumberSpace<let words: Int>: Sendable {
   mutating func join(_ input: Int64, gap: Int64 = 0) {
     highestOutput &+= gap
     highestInput = input &- 1
+    highestForwarded = input &- 1
     first = input
     for word in 0..<words {
       settled[word] = 0
@@ -51,17 +53,19 @@ struct NumberSpace<let words: Int>: Sendable {
       advance(from: highest, to: input)
       highestOutput &+= input - highest
       set(&settled, input)
+      highestForwarded = input
       return .output(highestOutput)
     }
     guard input >= first, highest - input < Self.window else { return .tooOld }
     guard !test(settled, input) else { return .repeated }
     set(&settled, input)
+    highestForwarded = max(highestForwarded, input)
     return .output(output(of: input, highest))
   }
 
   /// A number that does not go through. What follows closes up.
   ///
-  /// - Returns: For a late one the number of ours that had been kept free for it and now stays empty.
+  /// - Returns: For one that came behind later ones the number of ours that was kept free for it and now stays empty.
   @discardableResult
   mutating func drop(_ input: Int64) -> Int64? {
     guard let highest = highestInput else { return nil }
@@ -73,9 +77,12 @@ struct NumberSpace<let words: Int>: Sendable {
       return nil
     }
     guard input >= first, highest - input < Self.window, !test(settled, input) else { return nil }
-    // Not `dropped`: later numbers are given out already and stay.
     set(&settled, input)
-    return output(of: input, highest)
+    guard input > highestForwarded else { return output(of: input, highest) }
+    // No later number was given out: those that are kept free close up.
+    set(&dropped, input)
+    highestOutput &-= 1
+    return nil
   }
 
   /// Whether the number was given out; nil where it was neither given out nor dropped, or cannot be told any more.

@@ -8,6 +8,8 @@ struct VP9Selector: Sendable {
   private(set) var temporal = 0
   // A picture's verdict: 0 dropped, else its highest spatial layer plus one.
   private var pictures = PictureLog()
+  private var temporalRise = LayerRise()
+  private var spatialRise = LayerRise()
 
   init() {}
 
@@ -16,6 +18,8 @@ struct VP9Selector: Sendable {
     self.spatial = spatial
     self.temporal = temporal
     pictures.removeAll()
+    temporalRise = LayerRise()
+    spatialRise = LayerRise()
   }
 
   mutating func select(
@@ -28,8 +32,11 @@ struct VP9Selector: Sendable {
     if let known = pictures[key] {
       verdict = known
     } else {
+      let sequence = packet.extendedSequence
       if isInOrder {
         if descriptor.isKeyFrame {
+          if targetSpatial > spatial { spatialRise.note(sequence, from: spatial) }
+          if targetTemporal > temporal { temporalRise.note(sequence, from: temporal) }
           spatial = targetSpatial
           temporal = targetTemporal
         }
@@ -37,10 +44,15 @@ struct VP9Selector: Sendable {
         temporal = min(temporal, targetTemporal)
       }
       let temporalLayer = Int(descriptor.temporalLayer ?? 0)
-      verdict = temporalLayer <= temporal ? UInt8(clamping: spatial + 1) : 0
+      verdict =
+        temporalLayer <= temporalRise.limit(sequence, temporal)
+        ? UInt8(clamping: spatialRise.limit(sequence, spatial) + 1) : 0
       pictures.append(key, verdict)
       // What follows needs nothing of the higher layers from before this picture.
-      if isInOrder, descriptor.isSwitchingUpPoint, temporalLayer <= temporal { temporal = targetTemporal }
+      if isInOrder, descriptor.isSwitchingUpPoint, temporalLayer <= temporal, temporal < targetTemporal {
+        temporalRise.note(sequence + 1, from: temporal)
+        temporal = targetTemporal
+      }
     }
     guard layer < Int(verdict) else { return .drop }
     return descriptor.endsFrame && layer + 1 == Int(verdict) ? .forwardMarked : .forward
