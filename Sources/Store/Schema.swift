@@ -6,11 +6,12 @@ import GRDB
 /// refuses a value of the wrong type, so reading a row cannot meet one.
 enum Schema {
   /// The newest schema that this version knows; also the name of the last migration.
-  static let version = 1
+  static let version = 2
 
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("v1") { db in try db.execute(sql: v1) }
+    migrator.registerMigration("v2") { db in try db.execute(sql: v2) }
     return migrator
   }
 
@@ -151,4 +152,35 @@ enum Schema {
       """
     }.joined(separator: "\n")
   }.joined(separator: "\n")
+
+  /// The outbox of the webhooks: what happened, and for each URL whether it knows.
+  private static let v2 = """
+    CREATE TABLE webhook_events (
+      sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+      tenant TEXT NOT NULL REFERENCES tenants(id),
+      id TEXT NOT NULL,
+      room TEXT NOT NULL,
+      event TEXT NOT NULL,
+      body TEXT NOT NULL,
+      created_at INTEGER NOT NULL,
+      UNIQUE (tenant, id)
+    ) STRICT;
+    CREATE INDEX webhook_events_by_time ON webhook_events (tenant, created_at);
+
+    CREATE TABLE webhook_deliveries (
+      event INTEGER NOT NULL REFERENCES webhook_events(sequence) ON DELETE CASCADE,
+      tenant TEXT NOT NULL,
+      url TEXT NOT NULL,
+      room TEXT NOT NULL,
+      state TEXT NOT NULL,
+      attempts INTEGER NOT NULL,
+      next_attempt_at INTEGER NOT NULL,
+      finished_at INTEGER,
+      status INTEGER,
+      problem TEXT NOT NULL,
+      PRIMARY KEY (event, url)
+    ) STRICT, WITHOUT ROWID;
+    -- One queue a room and URL: its first row is the one that may be sent.
+    CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (tenant, url, room, event) WHERE state = 'pending';
+    """
 }

@@ -150,7 +150,8 @@ final class HTTPGate: ChannelDuplexHandler, RemovableChannelHandler {
 
   private func read(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
     switch part {
-    case .head(let head):
+    case .head(var head):
+      head.uri = WebSocketHandshake.collapsingLeadingSlashes(head.uri)
       isReadingRequest = true
       bodySize = 0
       arm(.body)
@@ -234,7 +235,7 @@ final class HTTPGate: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   /// Answers in plain text and closes the connection.
-  private func refuse(_ refusal: WebSocketRoute.Refusal) {
+  private func refuse(_ refusal: WebSocketRoute.Refusal, headers additional: [(String, String)] = []) {
     disarm()
     guard let context else { return }
     state = .refused
@@ -244,6 +245,7 @@ final class HTTPGate: ChannelDuplexHandler, RemovableChannelHandler {
       ("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", "\(body.readableBytes)"),
       ("Connection", "close"),
     ])
+    headers.add(contentsOf: additional)
     if refusal.status == .upgradeRequired {
       headers.add(name: "Sec-WebSocket-Version", value: "13")
       headers.add(name: "Upgrade", value: "websocket")
@@ -279,10 +281,11 @@ final class HTTPGate: ChannelDuplexHandler, RemovableChannelHandler {
   private func upgrade(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
     let route: WebSocketRoute
     let headers: HTTPHeaders
+    let ofRefusal = configuration.webSockets[WebSocketHandshake.path(head)]?.refusalHeaders ?? []
     do throws(WebSocketRoute.Refusal) {
       (route, headers) = try WebSocketHandshake.accept(head, routes: configuration.webSockets)
     } catch {
-      return refuse(error)
+      return refuse(error, headers: ofRefusal)
     }
     state = .deciding
     arm(.head)
@@ -291,10 +294,10 @@ final class HTTPGate: ChannelDuplexHandler, RemovableChannelHandler {
       guard self.context != nil, case .deciding = self.state else { return }
       switch result {
       case .success: self.switchProtocols(route, request, headers)
-      case .failure(let refusal as WebSocketRoute.Refusal): self.refuse(refusal)
+      case .failure(let refusal as WebSocketRoute.Refusal): self.refuse(refusal, headers: ofRefusal)
       case .failure(let error):
         self.logger.warning("WebSocket upgrade failed", metadata: ["error": "\(error)"])
-        self.refuse(.init(.internalServerError, "The upgrade failed."))
+        self.refuse(.init(.internalServerError, "The upgrade failed."), headers: ofRefusal)
       }
     }
   }

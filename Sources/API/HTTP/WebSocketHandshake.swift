@@ -15,6 +15,13 @@ enum WebSocketHandshake {
     String(head.uri.prefix { $0 != "?" })
   }
 
+  /// One slash where a request target begins with several, as clients make it that append a path to a base URL with a
+  /// slash at its end. Two would otherwise begin an authority (RFC 3986 §4.2).
+  static func collapsingLeadingSlashes(_ target: String) -> String {
+    guard target.hasPrefix("//") else { return target }
+    return "/" + target.drop { $0 == "/" }
+  }
+
   /// The headers of the 101 response.
   ///
   /// - Throws: what to answer instead.

@@ -25,19 +25,22 @@ package struct WebSocketRoute: Sendable {
 
   /// The subprotocol that the client must offer and that is agreed on; nil when none is spoken.
   package var subprotocol: String?
+  /// Header fields of every refusal; browsers of other origins may read it with Access-Control-Allow-Origin only.
+  package var refusalHeaders: [(String, String)]
   /// Asked before the upgrade, on the channel's event loop; a failure with `Refusal` is the answer.
   package var authorize: @Sendable (Request) -> EventLoopFuture<Void>
   /// Takes the upgraded channel over, on its event loop: adds handlers that speak WebSocket frames in bare bytes.
   package var adopt: @Sendable (Request) -> EventLoopFuture<Void>
 
   package init(
-    subprotocol: String? = nil,
+    subprotocol: String? = nil, refusalHeaders: [(String, String)] = [],
     authorize: @escaping @Sendable (Request) -> EventLoopFuture<Void> = {
       $0.channel.eventLoop.makeSucceededVoidFuture()
     },
     adopt: @escaping @Sendable (Request) -> EventLoopFuture<Void>
   ) {
     self.subprotocol = subprotocol
+    self.refusalHeaders = refusalHeaders
     self.authorize = authorize
     self.adopt = adopt
   }

@@ -80,7 +80,7 @@ struct Framing {
     case .pong: return .sign
     case .close(let code, let reason, let violation):
       return .close(code: code, reason: reason, refusal: violation.map(refusal))
-    case .message(let bytes):
+    case .message(let bytes, _):
       if bytes.count <= 4, SIPParser.isKeepAlive(bytes) { return bytes.count == 4 ? .keepAlivePing : .sign }
       do throws(SIPParseError) {
         return .message(try SIPParser.parse(datagram: bytes, limits: limits))

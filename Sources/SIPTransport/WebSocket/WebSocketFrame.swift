@@ -1,7 +1,7 @@
-import NIOCore
+package import NIOCore
 
 /// Opcodes of RFC 6455 §5.2.
-enum WebSocketOpcode: UInt8 {
+package enum WebSocketOpcode: UInt8, Sendable {
   case continuation = 0x0
   case text = 0x1
   case binary = 0x2
@@ -31,11 +31,11 @@ package enum WebSocketCloseCode: UInt16, Sendable {
 }
 
 /// Writes server frames: final, unmasked.
-enum WebSocketFrameWriter {
+package enum WebSocketFrameWriter {
   /// Bytes of the longest server header.
-  static let maximumHeaderSize = 10
+  package static let maximumHeaderSize = 10
 
-  static func writeHeader(_ opcode: WebSocketOpcode, payloadLength: Int, into buffer: inout ByteBuffer) {
+  package static func writeHeader(_ opcode: WebSocketOpcode, payloadLength: Int, into buffer: inout ByteBuffer) {
     buffer.writeInteger(0x80 | opcode.rawValue)
     switch payloadLength {
     case ..<126:
@@ -49,7 +49,7 @@ enum WebSocketFrameWriter {
     }
   }
 
-  static func frame(_ opcode: WebSocketOpcode, _ payload: [UInt8], allocator: ByteBufferAllocator) -> ByteBuffer {
+  package static func frame(_ opcode: WebSocketOpcode, _ payload: [UInt8], allocator: ByteBufferAllocator) -> ByteBuffer {
     var buffer = allocator.buffer(capacity: maximumHeaderSize + payload.count)
     writeHeader(opcode, payloadLength: payload.count, into: &buffer)
     buffer.writeBytes(payload)
@@ -57,7 +57,7 @@ enum WebSocketFrameWriter {
   }
 
   /// A close frame; `reason` is cut to what a control frame holds.
-  static func close(_ code: UInt16, reason: String, allocator: ByteBufferAllocator) -> ByteBuffer {
+  package static func close(_ code: UInt16, reason: String, allocator: ByteBufferAllocator) -> ByteBuffer {
     var text = reason
     while text.utf8.count > 123 { text.removeLast() }
     return frame(.close, [UInt8(code >> 8), UInt8(code & 0xFF)] + Array(text.utf8), allocator: allocator)

@@ -1,12 +1,12 @@
-import NIOCore
+package import NIOCore
 
 /// Assembles frames into messages, answers control frames and checks text (RFC 6455 §5.4 to §5.6, §8.1).
 ///
 /// A value without socket or clock: feed with `append`, drain with `next()` until nil.
-struct WebSocketMessages {
-  enum Event: Equatable {
+package struct WebSocketMessages {
+  package enum Event: Equatable {
     /// A whole text or binary message.
-    case message([UInt8])
+    case message([UInt8], isText: Bool)
     /// Answer with a pong of this payload.
     case ping([UInt8])
     case pong
@@ -20,19 +20,19 @@ struct WebSocketMessages {
   private var assembly: (bytes: [UInt8], isText: Bool)?
   private var isClosed = false
 
-  init(maximumMessageSize: Int) {
+  package init(maximumMessageSize: Int) {
     self.maximumMessageSize = maximumMessageSize
     frames = WebSocketFrameParser(maximumPayload: maximumMessageSize)
   }
 
   /// Whether a frame or a fragmented message has begun and not ended.
-  var isPartial: Bool { frames.isPartial || assembly != nil }
+  package var isPartial: Bool { frames.isPartial || assembly != nil }
 
-  mutating func append(_ bytes: ByteBuffer) {
+  package mutating func append(_ bytes: ByteBuffer) {
     if !isClosed { frames.append(bytes) }
   }
 
-  mutating func next() -> Event? {
+  package mutating func next() -> Event? {
     guard !isClosed else { return nil }
     do {
       while let frame = try frames.next() {
@@ -74,7 +74,7 @@ struct WebSocketMessages {
 
   private func complete(_ bytes: [UInt8], isText: Bool) throws(WebSocketFrameParser.Violation) -> Event {
     if isText, !bytes.isUTF8 { throw .init(code: .invalidData, reason: "text is not UTF-8") }
-    return .message(bytes)
+    return .message(bytes, isText: isText)
   }
 
   private mutating func close(_ payload: [UInt8]) throws(WebSocketFrameParser.Violation) -> Event {

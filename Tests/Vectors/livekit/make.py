@@ -98,7 +98,27 @@ def token():
     (here / "token-python.txt").write_text(made.to_jwt() + "\n")
 
 
+def compressed():
+    noise = bytes((i * i * 7919 + i // 3) % 251 for i in range(2000))
+    texts = {
+        "nothing": b"",
+        "one": b"x",
+        "fixed": b"abcabcabcabd",
+        "run": b"a" * 5000,
+        "text": ("v=0\r\na=candidate:1 1 udp 2130706431 192.0.2.1 %d typ host\r\n" * 200 % tuple(range(200))).encode(),
+        "stored": noise,
+        "mixed": noise + b"z" * 34_000 + noise,
+    }
+    rows = []
+    for name, text in texts.items():
+        level = 0 if name == "stored" else 9
+        data = gzip.compress(text, compresslevel=level, mtime=0)
+        rows.append("\t".join([name, base64.b64encode(data).decode(), base64.b64encode(text).decode()]) + "\n")
+    (here / "gzip.tsv").write_text("".join(rows))
+
+
 def main():
+    compressed()
     each_of_oneof("request", rtc.SignalRequest, "message")
     each_of_oneof("response", rtc.SignalResponse, "message")
     each_of_oneof("packet", models.DataPacket, "value")
@@ -113,7 +133,8 @@ def main():
     for name, compression, data in [("plain", 0, inner), ("gzip", 1, gzip.compress(inner, mtime=0))]:
         write(f"join-{name}", rtc.WrappedJoinRequest(compression=compression, join_request=data))
     (here / "messages.tsv").write_text("".join(lines))
-    token()
+    if not (here / "token-python.txt").exists():
+        token()
 
 
 if __name__ == "__main__":
