@@ -45,6 +45,12 @@ package enum TransportError: Error, Sendable, Hashable, CustomStringConvertible 
 }
 
 extension TransportError {
+  /// A bind met an address that this machine does not have, or a family that it does not know.
+  var isAddressMissing: Bool {
+    guard case .system(_, let code, _) = self else { return false }
+    return code == addressMissing || code == familyMissing
+  }
+
   /// A bind met a port that someone else holds.
   var isAddressInUse: Bool {
     guard case .system("bind", let code, _) = self else { return false }

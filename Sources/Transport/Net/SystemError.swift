@@ -9,6 +9,12 @@ internal import Glibc
 /// EADDRINUSE.
 let addressInUse: Int32 = EADDRINUSE
 
+/// EADDRNOTAVAIL.
+let addressMissing: Int32 = EADDRNOTAVAIL
+
+/// EAFNOSUPPORT.
+let familyMissing: Int32 = EAFNOSUPPORT
+
 /// The C library's words for an error number.
 func systemErrorText(_ code: Int32) -> String {
   var buffer = [CChar](repeating: 0, count: 128)

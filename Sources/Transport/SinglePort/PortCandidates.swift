@@ -1,4 +1,4 @@
-internal import Core
+package import Core
 
 /// The `candidate:` lines of a single port (RFC 8839 §5.1, RFC 6544 §4.5): the same for all peers but for loopback.
 enum PortCandidates {
@@ -23,19 +23,28 @@ enum PortCandidates {
     return lines
   }
 
+  private static func addresses(_ configuration: SinglePort.Configuration, towards peer: IPAddress) -> [IPAddress] {
+    SinglePort.candidateAddresses(
+      bound: configuration.addresses, advertised: configuration.advertisedAddresses, isOnLoopback: peer.isLoopback)
+  }
+}
+
+extension SinglePort {
   /// What a peer is told to reach us at: the bound addresses, or the advertised ones of their family; loopback only for
   /// peers on loopback, or when there is nothing else.
-  static func addresses(_ configuration: SinglePort.Configuration, towards peer: IPAddress) -> [IPAddress] {
+  package static func candidateAddresses(
+    bound: [IPAddress], advertised: [IPAddress], isOnLoopback: Bool
+  ) -> [IPAddress] {
     var result: [IPAddress] = []
     func append(_ address: IPAddress) { if !result.contains(address) { result.append(address) } }
-    let isAlone = configuration.addresses.allSatisfy(\.isLoopback) && configuration.advertisedAddresses.isEmpty
-    if peer.isLoopback || isAlone { configuration.addresses.filter(\.isLoopback).forEach(append) }
-    for address in configuration.addresses where !address.isLoopback {
-      let advertised = configuration.advertisedAddresses.filter { $0.isIPv6 == address.isIPv6 }
-      if advertised.isEmpty { append(address) } else { advertised.forEach(append) }
+    // Bound to loopback alone: behind something that forwards packets, or for peers on this machine.
+    let isInside = bound.allSatisfy(\.isLoopback)
+    if isOnLoopback || (isInside && advertised.isEmpty) { bound.filter(\.isLoopback).forEach(append) }
+    for address in bound where !address.isLoopback {
+      let outside = advertised.filter { $0.isIPv6 == address.isIPv6 }
+      if outside.isEmpty { append(address) } else { outside.forEach(append) }
     }
-    // Bound to loopback alone, behind a proxy of packets.
-    if configuration.addresses.allSatisfy(\.isLoopback) { configuration.advertisedAddresses.forEach(append) }
+    if isInside { advertised.forEach(append) }
     return result
   }
 }

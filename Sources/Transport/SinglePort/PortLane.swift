@@ -135,7 +135,11 @@ final class PortLane: @unchecked Sendable {
     paths[path] = Unmanaged.passUnretained(transport)
     guard arrival != index, lanes.indices.contains(arrival) else { return }
     let (lane, owner) = (lanes[arrival], index)
-    lane.worker.perform { lane.routes[path] = owner }
+    lane.worker.perform {
+      lane.routes[path] = owner
+      // A peer of that lane used the address before, such as a page that was loaded anew behind the same mapping.
+      lane.paths[path] = nil
+    }
   }
 
   /// A path may have moved to another transport meanwhile, which keeps it.

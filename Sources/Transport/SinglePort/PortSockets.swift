@@ -23,7 +23,16 @@ struct PortSockets {
   init(configuration: inout SinglePort.Configuration, isFirst: Bool) throws(TransportError) {
     for address in configuration.addresses {
       let local = SocketAddress(ip: address, port: configuration.port)
-      let socket = try UDPSocket(binding: local, sharesPort: !isFirst)
+      let socket: UDPSocket
+      do throws(TransportError) {
+        socket = try UDPSocket(binding: local, sharesPort: !isFirst)
+      } catch {
+        // An address of the moment, such as a tentative IPv6 one; later workers bind what the first could.
+        guard isFirst, configuration.skipsMissingAddresses, error.isAddressMissing, configuration.addresses.count > 1
+        else { throw error }
+        configuration.addresses.removeAll { $0 == address }
+        continue
+      }
       configuration.port = socket.local.port
       PortSockets.share(socket.descriptor)
       PortSockets.enlarge(socket.descriptor)

@@ -10,6 +10,8 @@ package final class SinglePort: Sendable {
     package var port: UInt16
     /// To bind; none of them unspecified. Loopback ones are only offered to peers that are on loopback themselves.
     package var addresses: [IPAddress]
+    /// Leaves out addresses that cannot be bound because the machine does not have them, unless that is all of them.
+    package var skipsMissingAddresses: Bool
     /// Stand in candidates instead of the bound addresses of their family, for servers behind 1:1 NAT.
     package var advertisedAddresses: [IPAddress]
     package var certificate: DTLSCertificate
@@ -25,12 +27,14 @@ package final class SinglePort: Sendable {
     package var streamBacklog: Int
 
     package init(
-      port: UInt16, addresses: [IPAddress], advertisedAddresses: [IPAddress] = [], certificate: DTLSCertificate,
+      port: UInt16, addresses: [IPAddress], skipsMissingAddresses: Bool = false, advertisedAddresses: [IPAddress] = [],
+      certificate: DTLSCertificate,
       profiles: [SRTPProfile] = [.aeadAES128GCM, .aeadAES256GCM, .aes128CMSHA1_80], overTCP: Bool = true,
       iceTimeout: Duration = .seconds(20), handshakeTimeout: Duration = .seconds(10), streamBacklog: Int = 256 * 1024
     ) {
       self.port = port
       self.addresses = addresses
+      self.skipsMissingAddresses = skipsMissingAddresses
       self.advertisedAddresses = advertisedAddresses
       self.certificate = certificate
       self.profiles = profiles
@@ -112,4 +116,17 @@ package struct SinglePortStatistics: Sendable, Hashable {
   package var connectionsRefused: UInt64 = 0
 
   package init() {}
+
+  package static func += (all: inout SinglePortStatistics, one: SinglePortStatistics) {
+    all.received &+= one.received
+    all.handedOver &+= one.handedOver
+    all.takenOver &+= one.takenOver
+    all.handOverDropped &+= one.handOverDropped
+    all.unknownSource &+= one.unknownSource
+    all.checks &+= one.checks
+    all.badChecks &+= one.badChecks
+    all.peers += one.peers
+    all.connections += one.connections
+    all.connectionsRefused &+= one.connectionsRefused
+  }
 }
