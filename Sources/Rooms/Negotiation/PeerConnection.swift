@@ -51,9 +51,17 @@ class PeerConnection {
   /// What is sent changed: an exchange is due.
   func changed() {}
 
-  var policy: MediaPolicy {
-    MediaPolicy.room.restricted(
-      to: context.configuration.enabledCodecs.compactMap { $0.split(separator: "/").last.map(String.init) })
+  var policy: MediaPolicy { PeerConnection.policy(context.configuration, endpoint: participant.endpoint) }
+
+  static func policy(_ configuration: RoomConfiguration, endpoint: EndpointRole?) -> MediaPolicy {
+    var policy = MediaPolicy.room.restricted(
+      to: configuration.enabledCodecs.compactMap { $0.split(separator: "/").last.map(String.init) })
+    if endpoint != nil {
+      policy.acceptsDataChannels = false
+      // Players offer to send as well, or name tracks in sections that only receive.
+      policy.sendsOnBidirectionalSections = true
+    }
+    return policy
   }
 
   // MARK: Life

@@ -16,7 +16,12 @@ extension Participant {
       self.leave(.joinFailure, action: .disconnect)
     }
     for track in request.addTrackRequests.prefix(context.configuration.maximumTracks) { publishing.add(track) }
-    if isSinglePeerConnection {
+    if case .viewer = endpoint {
+      let peer = ViewerPeer(self)
+      viewer = peer
+      peer.open()
+      if let offer = request.publisherOffer { peer.receive(offer: offer) }
+    } else if isSinglePeerConnection {
       if let offer = request.publisherOffer, !offer.sdp.isEmpty { openPublisher().receive(offer: offer) }
     } else {
       let peer = SubscriberPeer(self)
@@ -50,6 +55,7 @@ extension Participant {
 
   /// A new token, now and every five minutes: with it the client comes back after the old one has expired.
   func refreshToken() {
+    guard endpoint == nil else { return }
     let claims = claims.replacing(permission: permission, name: name, metadata: metadata, attributes: attributes)
     if let token = context.dependencies.mintToken(claims) { send(.refreshToken(token)) }
     tokenTimer = context.after(.seconds(300)) { [weak self] in self?.refreshToken() }
@@ -167,6 +173,7 @@ extension Participant {
     subscribing.endAll()
     publisher?.close()
     subscriber?.close()
+    viewer?.close()
     version &+= 1
     room.left(self)
   }

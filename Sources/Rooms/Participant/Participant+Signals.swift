@@ -34,7 +34,7 @@ extension Participant {
   }
 
   private func receiveOffer(_ offer: Livekit_SessionDescription) {
-    openPublisher().receive(offer: offer)
+    if let viewer { viewer.receive(offer: offer) } else { openPublisher().receive(offer: offer) }
   }
 
   /// The connection that the client offers.
@@ -48,7 +48,7 @@ extension Participant {
 
   private func receiveTrickle(_ trickle: Livekit_TrickleRequest) {
     let peer: PeerConnection? =
-      trickle.target == .subscriber && !isSinglePeerConnection ? subscriber : openPublisher()
+      viewer ?? (trickle.target == .subscriber && !isSinglePeerConnection ? subscriber : openPublisher())
     peer?.receive(candidate: trickle.candidateInit)
   }
 
@@ -65,7 +65,8 @@ extension Participant {
 
   /// Drops a socket of which nothing was heard; the peer connections stay.
   func watchSignal() {
-    guard let signal else { return }
+    // Nobody speaks on a connection that is none.
+    guard let signal, endpoint == nil else { return }
     let limit = signal.lastHeard + context.configuration.pingTimeout
     pingTimer = context.after(limit - context.now) { [weak self] in
       guard let self, let signal = self.signal else { return }

@@ -13,6 +13,8 @@ final class Participant {
   let client: Livekit_ClientInfo
   let protocolVersion: Int
   let isSinglePeerConnection: Bool
+  /// Came by WHIP or WHEP.
+  let endpoint: EndpointRole?
   let autoSubscribe: Bool
   let adaptiveStream: Bool
   let allowsPause: Bool
@@ -36,6 +38,8 @@ final class Participant {
   var publisher: PublisherPeer?
   /// With two connections: the one that we offer.
   var subscriber: SubscriberPeer?
+  /// Of a WHEP viewer: its only one.
+  var viewer: ViewerPeer?
   var sequences = ReliableSequences()
   /// Nonces of user packets seen lately.
   var nonces = RecentNonces()
@@ -59,6 +63,7 @@ final class Participant {
     client = request.clientInfo
     protocolVersion = request.protocolVersion
     isSinglePeerConnection = request.isSinglePeerConnection
+    endpoint = request.endpoint
     autoSubscribe = request.autoSubscribe
     adaptiveStream = request.adaptiveStream
     allowsPause = request.subscriberAllowPause ?? room.context.configuration.allowsPause
@@ -84,9 +89,9 @@ final class Participant {
   var kind: Livekit_ParticipantInfo.Kind { claims.kind }
 
   /// The subscriber's side of its tracks and data: its own connection, or the only one.
-  var receiving: PeerConnection? { isSinglePeerConnection ? publisher : subscriber }
+  var receiving: PeerConnection? { viewer ?? (isSinglePeerConnection ? publisher : subscriber) }
   /// The connection whose success makes the participant active.
-  var primary: PeerConnection? { isSubscriberPrimary ? subscriber : publisher }
+  var primary: PeerConnection? { viewer ?? (isSubscriberPrimary ? subscriber : publisher) }
   var isSubscriberPrimary: Bool { !isSinglePeerConnection && claims.video.canSubscribe }
 
   // MARK: What others see

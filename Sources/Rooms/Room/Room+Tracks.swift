@@ -43,7 +43,9 @@ extension Room {
   /// The publisher says anew who may subscribe.
   func permissionsChanged(of publisher: Participant) {
     let tracks = publisher.publishing.live
-    for participant in present where participant !== publisher { participant.subscribing.permissionsChanged(of: tracks) }
+    for participant in present where participant !== publisher {
+      participant.subscribing.permissionsChanged(of: tracks)
+    }
   }
 
   // MARK: From the router

@@ -12,13 +12,17 @@ final class RoomCore {
   /// Participants on each media worker.
   private var load: [Int]
   private(set) var isDraining = false
+  private(set) lazy var endpoints = Endpoints(self)
 
   init(_ context: RoomContext) {
     self.context = context
     load = Array(repeating: 0, count: max(1, context.dependencies.media.count))
   }
 
-  var allRooms: [Room] { rooms.values.sorted { ($0.createdAt.milliseconds, $0.name) < ($1.createdAt.milliseconds, $1.name) } }
+  /// The oldest first.
+  var allRooms: [Room] {
+    rooms.values.sorted { ($0.createdAt.milliseconds, $0.name) < ($1.createdAt.milliseconds, $1.name) }
+  }
   func room(_ name: String) -> Room? { rooms[name] }
   var participantCount: Int { load.reduce(0, +) }
 
@@ -54,7 +58,10 @@ final class RoomCore {
     }
     // One who comes back, or takes the place of its older self, needs no new place.
     guard room.participant(request.claims.identity) == nil else { return }
-    guard !room.isFull else { throw JoinRefusal(status: 503, text: "room has exceeded its max participants") }
+    let needsPlace = !grant.agent && !grant.recorder && request.claims.kind != .agent && request.claims.kind != .egress
+    guard !needsPlace || !room.isFull else {
+      throw JoinRefusal(status: 503, text: "room has exceeded its max participants")
+    }
     try checkSessions()
   }
 
@@ -151,7 +158,8 @@ final class RoomCore {
     case .peerFailed(let id, let reason): connection(id)?.receiveFailed(reason)
     case .dataChannelOpen: break
     case .data(let id, let label, let bytes):
-      if let participant = connection(id)?.participant { participant.room.data.receive(bytes, on: label, from: participant) }
+      guard let participant = connection(id)?.participant else { return }
+      participant.room.data.receive(bytes, on: label, from: participant)
     case .receiverStuck(let id):
       if let participant = connection(id)?.participant { participant.reconnectFully(.mediaFailure) }
     case .consumerRefused(let id):

@@ -9,8 +9,8 @@ package actor RoomService {
   private nonisolated let executor: any SerialExecutor
   package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-  private let context: RoomContext
-  private let core: RoomCore
+  let context: RoomContext
+  let core: RoomCore
 
   package init(
     executor: any SerialExecutor, configuration: RoomConfiguration, dependencies: RoomDependencies, logger: Logger

@@ -10,7 +10,9 @@ enum SID {
   private static let alphabet = Array("23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz".utf8)
 
   static func make(_ prefix: Prefix, _ detail: String = "", using random: inout some RandomNumberGenerator) -> String {
-    let characters = (0..<12 - detail.utf8.count).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &random)] }
+    let characters = (0..<12 - detail.utf8.count).map { _ in
+      alphabet[Int.random(in: 0..<alphabet.count, using: &random)]
+    }
     return prefix.rawValue + detail + String(decoding: characters, as: UTF8.self)
   }
 }

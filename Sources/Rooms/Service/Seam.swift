@@ -54,6 +54,8 @@ package struct JoinRequest: Sendable {
   package var metadata = ""
   package var attributes: [String: String] = [:]
   package var reconnect: Reconnect?
+  /// Set for WHIP and WHEP, which have no signalling connection.
+  package var endpoint: EndpointRole?
   /// Where the socket comes from; decides which of the server's addresses the peer is told.
   package var remote: IPAddress
 

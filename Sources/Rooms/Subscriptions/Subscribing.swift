@@ -70,6 +70,7 @@ final class Subscribing {
     guard track.isLive, track.publisher !== participant, participant.isPresent, participant.permission.canSubscribe,
       isAllowed(track)
     else { return false }
+    if let endpoint = participant.endpoint, !endpoint.receives(from: track.publisher.identity) { return false }
     return wishes[track.sid] ?? (participant.autoSubscribe && !track.publisher.isHidden)
   }
 

@@ -8,8 +8,9 @@ final class Subscription {
   unowned let subscriber: Participant
   let track: PublishedTrack
   let consumer: ConsumerID
-  let ssrc: SSRC
-  let retransmissionSSRC: SSRC?
+  private(set) var ssrc: SSRC
+  private(set) var retransmissionSSRC: SSRC?
+  private(set) var cname: String
   /// What offer and answer settled; nil before.
   private(set) var parameters: ConsumerParameters?
   /// The subscriber has none of the track's codecs.
@@ -22,6 +23,7 @@ final class Subscription {
     consumer = ConsumerID(rawValue: context.nextID())
     ssrc = context.makeSSRC()
     retransmissionSSRC = track.kind == .video ? context.makeSSRC() : nil
+    cname = track.publisher.sid
   }
 
   var isBound: Bool { parameters != nil }
@@ -30,16 +32,26 @@ final class Subscription {
   var sender: SenderDescription {
     SenderDescription(
       kind: track.kind == .audio ? .audio : .video, streamID: track.streamID(for: subscriber), trackID: track.sid,
-      ssrc: ssrc, retransmissionSSRC: retransmissionSSRC, cname: track.publisher.sid, codecs: codecs,
+      ssrc: ssrc, retransmissionSSRC: retransmissionSSRC, cname: cname, codecs: codecs,
       isStereo: track.info.stereo)
   }
 
   /// Those of the publisher: nothing is transcoded.
   private var codecs: [SenderCodec] {
     guard let negotiated = track.parameters?.codecs, !negotiated.isEmpty else { return [] }
-    var names: [String] = []
-    for codec in negotiated where !names.contains(codec.codec.rawValue) { names.append(codec.codec.rawValue) }
-    return names.map { SenderCodec($0) }
+    var codecs: [SenderCodec] = []
+    // Of several profiles the first: clients send that one.
+    for codec in negotiated where !codecs.contains(where: { $0.encodingName == codec.codec.rawValue }) {
+      codecs.append(SenderCodec(codec.codec.rawValue, formatParameters: codec.formatParameters))
+    }
+    return codecs
+  }
+
+  /// Takes over the sources of a section that was described before the track was there. Before `bind`.
+  func adopt(ssrc: SSRC, retransmissionSSRC: SSRC?, cname: String) {
+    self.ssrc = ssrc
+    self.retransmissionSSRC = retransmissionSSRC
+    self.cname = cname
   }
 
   /// Offer and answer settled the track's section, for the first time or anew.
@@ -49,7 +61,7 @@ final class Subscription {
     let new = ConsumerParameters(
       mid: section.mid, ssrc: ssrc,
       retransmissionSSRC: codecs.contains { $0.retransmission != nil } ? retransmissionSSRC : nil, codecs: codecs,
-      extensions: TrackDescription.extensions(section), cname: track.publisher.sid, preferences: preferences)
+      extensions: TrackDescription.extensions(section), cname: cname, preferences: preferences)
     if let old = parameters {
       guard old.mid != new.mid || old.codecs != new.codecs || old.extensions != new.extensions else { return }
       subscriber.order(.removeConsumer(consumer, room: subscriber.room.mediaID))

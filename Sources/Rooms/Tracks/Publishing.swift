@@ -81,14 +81,16 @@ final class Publishing {
 
   /// How a section that sends is to be answered. Also remembers whose it is.
   func plan(for section: RemoteSection) -> ReceiverPlan {
-    guard let track = match(mid: section.mid, trackID: section.trackID, kind: section.kind) else { return ReceiverPlan() }
+    guard let track = match(mid: section.mid, trackID: section.trackID, kind: section.kind) else {
+      return ReceiverPlan()
+    }
     return ReceiverPlan(
       codecs: preferredCodecs(track, section), opusDTX: !track.info.disableDtx, opusStereo: track.info.stereo,
       opusMaximumAverageBitrate: track.info.stereo ? 510_000 : nil)
   }
 
-  /// The codec that the client announced goes first: clients send the first one of the answer. RED goes before Opus
-  /// where the track may use it.
+  /// One codec for video: the one that the client announced, else the first of its offer. It could send others as well, but
+  /// subscribers are offered one. RED goes before Opus where the track may use it.
   private func preferredCodecs(_ track: PublishedTrack, _ section: RemoteSection) -> [SenderCodec]? {
     let names = section.codecs.map(\.encodingName)
     guard track.kind == .video else {
@@ -96,12 +98,9 @@ final class Publishing {
       let wantsRED = hasRED && !track.info.disableRed && !track.info.stereo && track.info.encryption == .none
       return (wantsRED ? [SenderCodec("red")] : []) + [SenderCodec("opus")]
     }
-    guard let announced = track.info.codecs.first?.mimeType, !announced.isEmpty else { return nil }
-    let wanted = announced.dropFirst("video/".count).lowercased()
-    guard let first = names.first(where: { $0.lowercased() == wanted }) else { return nil }
-    var order: [String] = [first]
-    for name in names where !order.contains(where: { $0.lowercased() == name.lowercased() }) { order.append(name) }
-    return order.map { SenderCodec($0) }
+    let announced = track.info.codecs.first?.mimeType.dropFirst("video/".count).lowercased()
+    let codec = names.first { $0.lowercased() == announced } ?? names.first
+    return codec.map { [SenderCodec($0)] }
   }
 
   private func match(mid: String, trackID: String?, kind: SectionKind) -> PublishedTrack? {
@@ -197,7 +196,9 @@ final class Publishing {
     tracks.removeAll { $0 === track }
     context.producers[track.producer] = nil
     if wasLive { participant.changed() }
-    for subscription in Array(track.subscriptions.values) { subscription.subscriber.subscribing.trackEnded(subscription) }
+    for subscription in Array(track.subscriptions.values) {
+      subscription.subscriber.subscribing.trackEnded(subscription)
+    }
     if wasNegotiated { participant.order(.removeProducer(track.producer, room: participant.room.mediaID)) }
     if wasLive { participant.room.trackEnded(track) }
     if let next = queued.firstIndex(where: { track.cids.contains($0.cid) }), participant.isPresent {

@@ -1,0 +1,102 @@
+import Core
+import Foundation
+import LiveKitProtocol
+import SDP
+import Testing
+
+@testable import Rooms
+
+/// `/rtc/v1`: one connection, which the client offers.
+@Suite struct SinglePeerConnectionTests {
+  private func nativeOffer() throws -> Livekit_SessionDescription {
+    let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    let data = try Data(contentsOf: directory.appendingPathComponent("Vectors/sdp/livekit-native-1.2-offer.sdp"))
+    var offer = Livekit_SessionDescription()
+    offer.type = "offer"
+    offer.id = 1
+    offer.sdp = String(decoding: data, as: UTF8.self)
+    return offer
+  }
+
+  @Test func answersTheOfferOfTheJoinAfterTheJoin() throws {
+    let rooms = RoomHarness()
+    let offer = try nativeOffer()
+    let ann = try rooms.join("ann") { request in
+      request.isSinglePeerConnection = true
+      request.publisherOffer = offer
+    }
+    rooms.advance(.milliseconds(50))
+    #expect(ann.join?.subscriberPrimary == false)
+    #expect(ann.serverAnswers.map(\.id) == [1])
+    #expect(ann.serverOffers.isEmpty)
+    #expect(try rooms.room().participant("ann")?.state == .active)
+  }
+
+  @Test func putsTracksIntoFreeSectionsAndNamesThem() throws {
+    let rooms = RoomHarness()
+    let ben = try rooms.join("ben")
+    let mic = try rooms.publish(ben, cid: "mic")
+    let cam = try rooms.publish(ben, cid: "cam", type: .video)
+    let offer = try nativeOffer()
+    let ann = try rooms.join("ann") { request in
+      request.isSinglePeerConnection = true
+      request.publisherOffer = offer
+    }
+    let answer = try #require(ann.serverAnswers.first)
+    #expect(Set(answer.midToTrackID.values) == [mic, cam])
+    #expect(answer.midToTrackID["0"] == mic)
+    #expect(answer.midToTrackID["3"] == cam)
+    #expect(ann.receivedTracks == [mic, cam])
+    let consumers = rooms.media[0].commands.filter { if case .addConsumer = $0 { true } else { false } }
+    #expect(consumers.count == 2)
+  }
+
+  @Test func asksForAnOfferWhenATrackComesLater() throws {
+    let rooms = RoomHarness()
+    let offer = try nativeOffer()
+    let ann = try rooms.join("ann") { request in
+      request.isSinglePeerConnection = true
+      request.publisherOffer = offer
+    }
+    let ben = try rooms.join("ben")
+    rooms.advance(.milliseconds(300))
+    let mic = try rooms.publish(ben, cid: "mic")
+    // There is a free section: an offer is all that is needed.
+    #expect(ann.requirements.map { [$0.numAudios, $0.numVideos] } == [[0, 0]])
+    var again = offer
+    again.id = 2
+    rooms.send(.offer(again), from: ann)
+    #expect(ann.serverAnswers.last?.id == 2)
+    #expect(ann.serverAnswers.last?.midToTrackID.values.contains(mic) == true)
+    #expect(ann.requirements.count == 1)
+  }
+
+  @Test func asksForSectionsThatAreMissing() throws {
+    let rooms = RoomHarness()
+    let ben = try rooms.join("ben")
+    for i in 0..<5 { try rooms.publish(ben, cid: "mic\(i)") }
+    let offer = try nativeOffer()
+    let ann = try rooms.join("ann") { request in
+      request.isSinglePeerConnection = true
+      request.publisherOffer = offer
+    }
+    rooms.advance(.milliseconds(300))
+    #expect(ann.receivedTracks.count == 3)
+    #expect(ann.requirements.map { [$0.numAudios, $0.numVideos] } == [[2, 0]])
+  }
+
+  @Test func sendsDataOverTheOnlyConnection() throws {
+    let rooms = RoomHarness()
+    let offer = try nativeOffer()
+    try rooms.join("ann") { request in
+      request.isSinglePeerConnection = true
+      request.publisherOffer = offer
+    }
+    rooms.advance(.milliseconds(50))
+    let opened = rooms.media[0].commands.compactMap { command -> [DataChannelLabel]? in
+      if case .openDataChannels(_, let channels, _) = command { channels } else { nil }
+    }
+    // The client makes the channels.
+    #expect(opened == [[]])
+  }
+}
