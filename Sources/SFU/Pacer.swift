@@ -20,6 +20,8 @@ struct Pacer: Sendable {
   static let factor = 1.3
   /// What may leave at once though the bucket is full: the pace of a tick.
   private static let burst = 0.005
+  /// Longest delay of a tick that is made up for.
+  private static let late = 0.05
   /// Above this the allocator is asked for less.
   static let longDelay = Duration.milliseconds(500)
   /// Above this video is given up.
@@ -117,7 +119,8 @@ struct Pacer: Sendable {
     let elapsed = (now - last).inSeconds
     guard elapsed > 0 else { return }
     updated = now
-    debt = max(debt - pace * elapsed, -pace * Self.burst)
+    // What waits has earned the time that it waited, if the tick is late.
+    debt = max(debt - pace * elapsed, -pace * (isEmpty ? Self.burst : Self.late))
   }
 }
 

@@ -209,7 +209,7 @@ final class PeerSender {
     }
     guard let running = probe else { return }
     let elapsed = now - running.startedAt
-    // The first burst is what a tick's time carries.
+    // A tick sends what its interval carries, however late it is; the first one what 5 ms carry.
     let due = Int(Double(running.cluster.bitrate) / 8 * (elapsed + .milliseconds(5)).inSeconds)
     while let current = probe, current.bytes < due {
       guard sendPadding(due - current.bytes, now: now) else {

@@ -19,8 +19,8 @@ struct ProbeEstimator: Sendable {
   private var packets = 0
   private var firstSent: Instant?
   private var lastSent: Instant?
-  /// Of what left with the last packet, and with the first.
-  private var bytesLastSent = 0
+  /// Of what left at the first instant, and of the first to arrive.
+  private var bytesFirstSent = 0
   private var firstArrival: Instant?
   private var lastArrival: Instant?
   private var bytesFirstArrival = 0
@@ -40,13 +40,12 @@ struct ProbeEstimator: Sendable {
     guard cluster != 0, packet.cluster == cluster else { return nil }
     bytes += packet.bytes
     packets += 1
-    if firstSent == nil || packet.sentAt < firstSent! { firstSent = packet.sentAt }
-    if let last = lastSent, packet.sentAt <= last {
-      if packet.sentAt == last { bytesLastSent += packet.bytes }
-    } else {
-      lastSent = packet.sentAt
-      bytesLastSent = packet.bytes
+    if firstSent == nil || packet.sentAt < firstSent! {
+      firstSent = packet.sentAt
+      bytesFirstSent = 0
     }
+    if packet.sentAt == firstSent { bytesFirstSent += packet.bytes }
+    lastSent = lastSent.map { max($0, packet.sentAt) } ?? packet.sentAt
     if firstArrival == nil || packet.arrival < firstArrival! {
       firstArrival = packet.arrival
       bytesFirstArrival = packet.bytes
@@ -57,8 +56,9 @@ struct ProbeEstimator: Sendable {
     let sentFor = lastSent - firstSent
     let arrivedFor = lastArrival - firstArrival
     guard sentFor > .zero, sentFor <= Self.longest, arrivedFor > .zero, arrivedFor <= Self.longest else { return nil }
-    // The last to leave opens an interval that is not counted; so does the first to arrive.
-    let sentRate = Double(bytes - bytesLastSent) * 8 / sentFor.inSeconds
+    // What leaves makes up for the time since the instant before, so the first instant's is not counted; nor is the first
+    // to arrive.
+    let sentRate = Double(bytes - bytesFirstSent) * 8 / sentFor.inSeconds
     let arrivedRate = Double(bytes - bytesFirstArrival) * 8 / arrivedFor.inSeconds
     guard arrivedRate <= sentRate * Self.largestRatio else { return nil }
     var result = min(sentRate, arrivedRate)

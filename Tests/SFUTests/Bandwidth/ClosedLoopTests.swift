@@ -56,6 +56,23 @@ import Testing
     #expect(room.longestQueue < .milliseconds(200))
   }
 
+  /// Milliseconds of the way, between reports, and of the queue; share of reports that are lost; lateness of ticks.
+  @Test(arguments: [
+    (20, 250, 500, 0.0, 5), (100, 250, 500, 0.0, 5), (20, 50, 500, 0.3, 5), (20, 50, 60, 0.0, 5),
+    (20, 50, 500, 0.0, 40),
+    (150, 100, 1000, 0.1, 20),
+  ])
+  func findsTheLayerWhateverThePathIsLike(way: Int64, reports: Int64, queue: Int64, loss: Double, late: Int64) {
+    let room = room(
+      BottleneckLink(rate: 3_000_000, queueLimit: .milliseconds(queue), propagation: .milliseconds(way)))
+    room.feedbackInterval = reports
+    room.feedbackLoss = loss
+    room.tickInterval = 5...late
+    room.run(for: .seconds(30))
+    #expect(room.video(from: .seconds(12), to: .seconds(30)) > 1_400_000)
+    #expect(room.longestQueue < .milliseconds(200))
+  }
+
   @Test func followsAStepDownAndUp() throws {
     let room = room(BottleneckLink(rate: 3_000_000))
     room.run(for: .seconds(15))

@@ -83,6 +83,20 @@ private func at(_ milliseconds: Int) -> Instant { .zero + .milliseconds(millisec
     #expect(abs(bytes - 65_000) <= 2000)
   }
 
+  @Test(arguments: [5, 20, 45])
+  func keepsThePaceThoughTicksAreLate(step: Int) {
+    var pacer = pacer(800_000)
+    for i in 0..<140 { _ = pacer.enqueue(reference(UInt16(i))) }
+    var bytes = 0
+    for time in stride(from: 0, through: 900, by: step) {
+      while let packet = pacer.next(now: at(time)) {
+        pacer.spend(bytes: Int(packet.bytes), now: at(time))
+        bytes += Int(packet.bytes)
+      }
+    }
+    #expect(abs(bytes - 117_000) <= 3000)
+  }
+
   @Test func isBoundedByTheTimeToDrain() {
     var pacer = pacer(80_000)
     var queued = 0

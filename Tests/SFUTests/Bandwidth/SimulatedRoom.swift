@@ -153,7 +153,7 @@ final class SimulatedTransport: PacketTransport {
   func send(rtcp packet: UnsafeRawBufferPointer) {}
 }
 
-/// One subscriber behind a bottleneck: media, sender, link, feedback every 50 ms, 1 ms steps.
+/// One subscriber behind a bottleneck: media, sender, link, feedback every 50 ms or so, 1 ms steps.
 final class SimulatedRoom {
   /// One line of the log, each 100 ms.
   struct Sample {
@@ -178,12 +178,20 @@ final class SimulatedRoom {
   private(set) var longestAudioDelay = Duration.zero
   /// Whether the way back works.
   var feedbackWorks = true
+  /// Milliseconds between reports; receivers send them every 50 to 250.
+  var feedbackInterval: Int64 = 50
+  /// Probability that a report is lost, 0…1.
+  var feedbackLoss = 0.0
+  /// Milliseconds between ticks; the worker's timer is late when the machine is busy.
+  var tickInterval: ClosedRange<Int64> = 5...5
   private let buffer: UnsafeMutableRawBufferPointer
   private var arrivals: [(sequence: UInt16, at: Instant)] = []
   private var reported: UInt16?
   private var feedbacks: [(due: Instant, TransportFeedback)] = []
   private var received = (audio: 0, video: 0)
   private var count: UInt8 = 0
+  private var random = SeededRandom(seed: 77)
+  private var nextTick: Int64 = 5
 
   init(link: BottleneckLink, mode: BandwidthMode = .transportCC, configuration: CongestionConfiguration = .init()) {
     self.link = link
@@ -222,12 +230,17 @@ final class SimulatedRoom {
       let step = now.nanoseconds / 1_000_000
       for consumer in consumers { consumer.run(now: now) }
       for delivery in link.receive(now: now) { take(delivery) }
-      if step % 50 == 0 { report() }
+      if step % feedbackInterval == 0 { report() }
       while let first = feedbacks.first, first.due <= now {
         feedbacks.removeFirst()
-        if feedbackWorks { sender.receive(first.1, now: now) }
+        if feedbackWorks, feedbackLoss == 0 || Double.random(in: 0..<1, using: &random) >= feedbackLoss {
+          sender.receive(first.1, now: now)
+        }
       }
-      if step % 5 == 0 { sender.tick(now: now) }
+      if step >= nextTick {
+        sender.tick(now: now)
+        nextTick = step + Int64.random(in: tickInterval, using: &random)
+      }
       if step % 100 == 0 {
         samples.append(
           Sample(
