@@ -28,6 +28,8 @@ struct ActiveSpeakers {
     var smoothed = 0.0
     /// As told last: eighths.
     var told = 0
+    /// Intervals in a row without speech.
+    var silences = 0
   }
 
   let interval: Duration
@@ -57,9 +59,9 @@ struct ActiveSpeakers {
       let sample = Self.level(observation, interval: interval)
       // Smoothing over two intervals: α = 2 / (2 + 1).
       speaker.smoothed += (sample - speaker.smoothed) * 2 / 3
-      // Falls silent at once below the threshold instead of fading for ever.
-      let floor = Self.linear(Double(threshold)) / 2
-      if speaker.smoothed < floor { speaker.smoothed = 0 }
+      speaker.silences = sample == 0 ? speaker.silences + 1 : 0
+      // Falls silent instead of fading for ever.
+      if speaker.silences >= 2 { speaker.smoothed = 0 }
       let eighths = speaker.smoothed == 0 ? 0 : min(8, Int((speaker.smoothed * 8).rounded(.up)))
       if eighths != speaker.told {
         speaker.told = eighths

@@ -29,11 +29,15 @@ struct KeyFrameRequests {
 
   /// A subscriber needs a key frame.
   mutating func request(now: Instant) -> Action {
-    if wantedSince == nil {
-      wantedSince = now
-      tries = 0
-    }
+    want(now: now)
     return poll(now: now)
+  }
+
+  /// A key frame is needed, to be asked for at the next `poll`.
+  mutating func want(now: Instant) {
+    guard wantedSince == nil else { return }
+    wantedSince = now
+    tries = 0
   }
 
   /// A key frame's first packet came.

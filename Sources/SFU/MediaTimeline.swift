@@ -11,7 +11,7 @@ final class RemoteClock {
 
   static func nanoseconds(_ ntp: NTPTime) -> Int64 {
     let seconds = Int64(truncatingIfNeeded: ntp.rawValue >> 32)
-    let fraction = Int64(truncatingIfNeeded: (ntp.rawValue & 0xFFFF_FFFF) * 1_000_000_000 >> 32)
+    let fraction = Int64(truncatingIfNeeded: ((ntp.rawValue & 0xFFFF_FFFF) * 1_000_000_000) >> 32)
     return seconds &* 1_000_000_000 &+ fraction
   }
 

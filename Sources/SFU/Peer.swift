@@ -187,8 +187,7 @@ final class Peer: PacketReceiver {
       if let level = packet.audioLevel, context.loudest != nil,
         context.loudest?.admits(producer.id, &producer.talker, level: level, now: now) == false
       {
-        producer.packetsUnheard &+= 1
-        producer.skip(packet.extendedSequence, from: stream, now: now)
+        producer.withhold()
         return
       }
       producer.forward(packet, from: stream, now: now)

@@ -26,7 +26,8 @@ final class Producer {
   /// Layers that anybody wants; see `RouterEvent.wantedLayers`.
   var dynacast = Dynacast()
   /// Packets that were not forwarded because others were louder.
-  var packetsUnheard = 0
+  private(set) var packetsUnheard = 0
+  private var isHeard = true
 
   /// Without a packet for so long a track that is not muted counts as stalled.
   static let patience = Duration.seconds(5)
@@ -89,7 +90,16 @@ final class Producer {
 
   /// Hands a packet to everybody.
   func forward(_ packet: borrowing RoutedPacket, from stream: ProducerStream, now: Instant) {
+    isHeard = true
     for sink in sinks { sink.forward(packet, from: stream, now: now) }
+  }
+
+  /// A packet of somebody who is not among the loudest: the consumers learn it once.
+  func withhold() {
+    packetsUnheard &+= 1
+    guard isHeard else { return }
+    isHeard = false
+    for sink in sinks { sink.interrupt() }
   }
 
   func skip(_ sequence: Int64, from stream: ProducerStream, now: Instant) {

@@ -135,7 +135,7 @@ final class ProducerStream {
         return .drop
       }
     }
-    if nacks.receive(sequence, now: now) == .overflow { _ = keyFrames.request(now: now) }
+    if nacks.receive(sequence, now: now) == .overflow { keyFrames.want(now: now) }
     lastArrival = now
     guard !isMuted, !header.payload.isEmpty else { return .skip(sequence) }
     return recognise(bytes, header, elements, codec, sequence, isLate: sequence <= highest ?? 0, now)
@@ -155,7 +155,7 @@ final class ProducerStream {
       counters.malformed &+= 1
       return .skip(sequence)
     }
-    if recognition.needsStructure { _ = keyFrames.request(now: now) }
+    if recognition.needsStructure { keyFrames.want(now: now) }
     let level = elements[.audioLevel].map { AudioLevel(byte: bytes[$0.lowerBound]) }
     let packet = history.insert(
       RoutedPacket(

@@ -87,9 +87,10 @@ struct RoutedPacket: Sendable {
 protocol PacketSink: AnyObject {
   /// Called for each packet that came for the first time, in order of arrival.
   func forward(_ packet: borrowing RoutedPacket, from stream: ProducerStream, now: Instant)
-  /// A packet came that is not to be forwarded (padding, malformed, muted, not among the loudest): its number shall
-  /// leave no gap in what is sent.
+  /// A packet came that is not to be forwarded (padding, malformed, muted): its number shall leave no gap in what is sent.
   func skip(_ extendedSequence: Int64, from stream: ProducerStream, now: Instant)
+  /// Packets are withheld from here on (others are louder): what comes next goes on without a gap.
+  func interrupt()
   /// The producer has got another stream (a layer's first packet came), or its codec changed.
   func streamsChanged(now: Instant)
 }

@@ -102,7 +102,7 @@ package final class Router {
   /// Asks for a key frame of every layer, as often as the throttle lets through.
   package func requestKeyFrame(_ id: ProducerID) {
     guard let producer = producers[id] else { return }
-    for stream in producer.streams where stream.isActive {
+    for stream in producer.streams where producer.stream(spatialLayer: stream.spatialLayer) === stream {
       producer.requestKeyFrame(spatialLayer: stream.spatialLayer, now: context.now)
     }
   }

@@ -77,7 +77,8 @@ extension Router {
       result.peers.append(
         .init(
           id: peer.id, packetsReceived: peer.counters.packets, octetsReceived: peer.counters.octets,
-          packetsMalformed: peer.counters.malformed, packetsUnknown: peer.counters.unknown + peer.counters.foreignPayload,
+          packetsMalformed: peer.counters.malformed,
+          packetsUnknown: peer.counters.unknown + peer.counters.foreignPayload,
           packetsFlooded: peer.counters.flooded, packetsSent: sender.statistics.packets,
           octetsSent: sender.statistics.bytes, retransmissionsSent: sender.statistics.retransmissions,
           packetsDropped: sender.statistics.dropped, roundTrip: sender.roundTrip,

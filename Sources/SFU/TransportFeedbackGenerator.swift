@@ -47,7 +47,7 @@ struct TransportFeedbackGenerator {
       start = max(start, number - Int64(Self.window) + 1)
     } else {
       guard number > highest - Int64(Self.window) / 2 else { return }
-      guard ticks[slot(number)] == Self.unseen || number < start else { return }
+      guard ticks[slot(number)] == Self.unseen else { return }
       // Reported as lost already: say it again.
       start = min(start, number)
     }

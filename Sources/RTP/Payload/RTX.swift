@@ -18,8 +18,8 @@ package enum RTX {
     guard buffer.count >= length else { return 0 }
     UnsafeMutableRawBufferPointer(rebasing: buffer[..<payload.lowerBound])
       .copyMemory(from: UnsafeRawBufferPointer(rebasing: packet[..<payload.lowerBound]))
-    UnsafeMutableRawBufferPointer(rebasing: buffer[payload.lowerBound..<length])
-      .copyMemory(from: UnsafeRawBufferPointer(rebasing: packet[(payload.lowerBound + headerLength)..<payload.upperBound]))
+    let original = UnsafeRawBufferPointer(rebasing: packet[(payload.lowerBound + headerLength)..<payload.upperBound])
+    UnsafeMutableRawBufferPointer(rebasing: buffer[payload.lowerBound..<length]).copyMemory(from: original)
     buffer[0] = packet[0] & ~0x20
     buffer[1] = payloadType.rawValue | (header.marker ? 0x80 : 0)
     buffer[2] = packet[payload.lowerBound]

@@ -50,7 +50,8 @@ import Testing
     }
   }
 
-  @Test(arguments: [[], [0xEF], [0xEF, 0, 0, 1], [0xEF, 0, 0, 2, 0x6F, 1], [0xEF, 0x0F, 0x03, 0xFF, 0x6F, 1]] as [[UInt8]])
+  @Test(
+    arguments: [[], [0xEF], [0xEF, 0, 0, 1], [0xEF, 0, 0, 2, 0x6F, 1], [0xEF, 0x0F, 0x03, 0xFF, 0x6F, 1]] as [[UInt8]])
   func refusesBlocksThatReachPastTheEnd(payload: [UInt8]) {
     #expect(RED.primary(in: payload.span.bytes) == nil)
   }
