@@ -149,10 +149,12 @@ extension Store {
         arguments += [room]
       }
       let state = selection.failedOnly ? "state = 'failed'" : "state <> 'pending'"
+      let chosen = conditions.joined(separator: " AND ")
       try db.execute(
         sql: """
           UPDATE webhook_deliveries SET state = 'pending', attempts = 0, next_attempt_at = 0, finished_at = NULL
-          WHERE \(state) AND event IN (SELECT e.sequence FROM webhook_events e WHERE \(conditions.joined(separator: " AND ")))
+          WHERE \(state) AND event IN (
+            SELECT e.sequence FROM webhook_events e WHERE \(chosen))
           """, arguments: arguments)
       return db.changesCount
     }

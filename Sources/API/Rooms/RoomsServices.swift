@@ -25,7 +25,10 @@ package struct RoomsServices: Sendable {
 
   /// The upgrades by path, for `HTTPServer`.
   package var webSockets: [String: WebSocketRoute] {
-    ["/rtc": .signalling(self, isSinglePeerConnection: false), "/rtc/v1": .signalling(self, isSinglePeerConnection: true)]
+    [
+      "/rtc": .signalling(self, isSinglePeerConnection: false),
+      "/rtc/v1": .signalling(self, isSinglePeerConnection: true),
+    ]
   }
 }
 

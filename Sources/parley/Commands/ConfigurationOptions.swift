@@ -5,7 +5,7 @@ import Store
 /// The subcommands beside `serve`.
 let administrationCommands: [any ParsableCommand.Type] = [
   CheckCommand.self, UserCommand.self, TrunkCommand.self, NumberCommand.self, RouteCommand.self, KeyCommand.self,
-  CallsCommand.self, ConfigCommand.self,
+  TokenCommand.self, WebhooksCommand.self, CallsCommand.self, ConfigCommand.self,
 ]
 
 /// Which configuration a command works with.

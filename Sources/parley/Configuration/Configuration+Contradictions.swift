@@ -34,6 +34,18 @@ extension Configuration {
       // Basic credentials split the name from the secret at the first colon (RFC 7617 §2).
       require(!secret.revealed.isEmpty, "keys", "keys.\(name) has an empty secret.")
     }
+    if let key = webhooks.key {
+      require(
+        keys[key] != nil || wantsDemo && keys.isEmpty, "webhooks.key",
+        "webhooks.key names \(key), which is not among the keys.")
+    } else {
+      require(
+        webhooks.urls.isEmpty || keys.count <= 1, "webhooks.key",
+        "webhooks.key is needed where keys has several: it says whose secret signs the webhooks.")
+    }
+    require(
+      webhooks.urls.isEmpty || !keys.isEmpty || wantsDemo, "webhooks.urls",
+      "webhooks.urls needs an API key in keys: its secret signs the webhooks.")
     return problems + provisioningProblems()
   }
 

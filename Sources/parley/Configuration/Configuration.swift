@@ -5,6 +5,8 @@ struct Configuration: Sendable {
   var http = HTTPSection()
   var sip = SIPSection()
   var media = MediaSection()
+  var rooms = RoomsSection()
+  var webhooks = WebhooksSection()
   var data = DataSection()
   var log = LogSection()
   var drain = DrainSection()
@@ -82,6 +84,25 @@ struct Configuration: Sendable {
     var turn: [TURNServer] = []
     var timeout = Duration.seconds(60)
     var opusComplexity = 5
+  }
+
+  struct RoomsSection: Sendable {
+    var autoCreate = true
+    var emptyTimeout = Duration.seconds(300)
+    var departureTimeout = Duration.seconds(20)
+    /// 0: no limit.
+    var maxParticipants = 0
+    var maxRooms = 0
+    var maxSessions = 0
+    var remoteUnmute = false
+  }
+
+  struct WebhooksSection: Sendable {
+    var urls: [String] = []
+    /// Nil: the only key there is.
+    var key: String?
+    var giveUp = Duration.seconds(86_400)
+    var keep = Duration.seconds(7 * 86_400)
   }
 
   struct DataSection: Sendable {

@@ -2,7 +2,7 @@ import Core
 
 extension Configuration {
   /// Every setting of the configuration file, in the order of the reference page.
-  static let settings: [Setting<Configuration>] = http + sip + media + rest + provisioning
+  static let settings: [Setting<Configuration>] = http + sip + media + rooms + rest + provisioning
 
   private static func setting<Value: Sendable>(
     _ name: String, _ path: any WritableKeyPath<Configuration, Value> & Sendable, _ kind: Kind<Value>,
