@@ -1,7 +1,6 @@
 import Core
 import LiveKitProtocol
 import SFU
-import SwiftProtobuf
 
 /// The data packets of one room: says who sent them, and to whom they go.
 final class DataRouter {
@@ -13,7 +12,7 @@ final class DataRouter {
   /// A message of a participant's channel.
   func receive(_ bytes: [UInt8], on label: DataChannelLabel, from sender: Participant) {
     guard label != .dataTrack, sender.isPresent, bytes.count <= 256 * 1024,
-      var packet = try? Livekit_DataPacket(serializedBytes: bytes)
+      var packet = Livekit_DataPacket(parsing: bytes)
     else { return }
     guard sender.permission.canPublishData else { return }
     if label == .reliable, !sender.sequences.accept(packet.sequence) { return }
@@ -60,7 +59,7 @@ final class DataRouter {
   func send(_ packet: Livekit_DataPacket) { deliver(packet, from: nil) }
 
   private func deliver(_ packet: Livekit_DataPacket, from sender: Participant?) {
-    guard let bytes: [UInt8] = try? packet.serializedBytes() else { return }
+    let bytes = packet.bytes
     let label: DataChannelLabel = packet.kind == .reliable ? .reliable : .lossy
     let named = Set(packet.destinationIdentities)
     var isMetrics = false
