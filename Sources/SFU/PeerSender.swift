@@ -205,7 +205,6 @@ final class PeerSender {
         let cluster = controller.nextProbe(wanted: wanted, isQueueEmpty: pacer.isEmpty, now: now)
       else { return }
       probe = RunningProbe(cluster: cluster, startedAt: now)
-      statistics.probes += 1
     }
     guard let running = probe else { return }
     let elapsed = now - running.startedAt
@@ -214,9 +213,11 @@ final class PeerSender {
     while let current = probe, current.bytes < due {
       guard sendPadding(due - current.bytes, now: now) else {
         // Nobody has a retransmission stream: only media can be sent.
+        if current.packets == 0 { controller.cancelProbe(now: now) }
         probe = nil
         return
       }
+      if current.packets == 0 { statistics.probes += 1 }
     }
     guard let sent = probe else { return }
     let isComplete = elapsed >= sent.cluster.duration && sent.bytes >= sent.cluster.bytes

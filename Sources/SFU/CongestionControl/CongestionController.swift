@@ -203,6 +203,9 @@ struct CongestionController: Sendable {
     return cluster
   }
 
+  /// The probe could not be sent.
+  mutating func cancelProbe(now: Instant) { probes.cancel(now: now) }
+
   /// The last packet of a probe has left.
   mutating func probeSent(now: Instant) { shadowUntil = now + Self.probeShadow }
 

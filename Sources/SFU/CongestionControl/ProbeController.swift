@@ -20,6 +20,7 @@ struct ProbeController: Sendable {
   /// A probe that came through at this share of its rate is worth a further one.
   private static let success = 0.7
   private static let periods: ClosedRange<Duration> = .seconds(3) ... .seconds(8)
+  private static let retry = Duration.milliseconds(200)
   private static let resultTimeout = Duration.seconds(1)
   /// A fall below this share of the old estimate is worth a probe once the path is calm.
   private static let fall = 0.66
@@ -39,6 +40,9 @@ struct ProbeController: Sendable {
   private var last: Instant?
   private var beforeFall: (bitrate: Int, at: Instant)?
   private var pending: Int?
+  /// Before the last cluster began.
+  private var past: (state: State, last: Instant?)?
+  private var retryAt: Instant?
 
   /// - Parameter duration: Of a cluster.
   init(duration: Duration = .milliseconds(25)) { self.duration = duration }
@@ -53,6 +57,7 @@ struct ProbeController: Sendable {
       state = .idle
       lengthen()
     }
+    if let retryAt, now < retryAt { return nil }
     guard let wanted, wanted > estimate, isCalm else {
       pending = nil
       return nil
@@ -93,6 +98,14 @@ struct ProbeController: Sendable {
     }
   }
 
+  /// The cluster could not be sent: nobody has a stream that padding fits in.
+  mutating func cancel(now: Instant) {
+    guard let past else { return }
+    (state, last) = past
+    self.past = nil
+    retryAt = now + Self.retry
+  }
+
   /// The estimate fell.
   mutating func fell(from old: Int, to new: Int, now: Instant) {
     pending = nil
@@ -101,6 +114,7 @@ struct ProbeController: Sendable {
 
   private mutating func begin(_ bitrate: Int, exponential: Bool, now: Instant) -> ProbeCluster {
     counter = counter == .max ? 1 : counter + 1
+    past = (state, last)
     last = now
     state = .waiting(since: now, bitrate: bitrate, isExponential: exponential)
     return ProbeCluster(id: counter, bitrate: bitrate, duration: duration)

@@ -116,6 +116,18 @@ import Testing
     #expect(time <= .seconds(14))
   }
 
+  @Test func aPictureThatIsAboveTheFirstEstimateIsProbedForBeforeItFlows() throws {
+    let single = SimulatedRoom(link: BottleneckLink(rate: 5_000_000))
+    single.add(.audio, layers: [40_000])
+    let plain = single.add(.video, layers: [2_500_000])
+    // One temporal layer: all or nothing.
+    plain.demand.bitrates[0, 0] = 2_500_000
+    plain.demand.bitrates[0, 1] = 2_500_000
+    single.run(for: .seconds(10))
+    let time = try #require(single.reaches(2_200_000, from: .zero), "\(single.log)")
+    #expect(time <= .seconds(3))
+  }
+
   @Test func sharesASmallLinkAmongManyAndDoesNotFlap() {
     let room = room(BottleneckLink(rate: 1_000_000), cameras: 6)
     room.run(for: .seconds(60))

@@ -212,6 +212,11 @@ private final class Wire: PacketTransport {
     _ = sender.attach(source, now: .zero)
     for time in stride(from: 5, to: 1000, by: 5) { sender.tick(now: at(time)) }
     #expect(wire.packets.isEmpty)
+    #expect(sender.statistics.probes == 0)
+    // Once one can be padded, it is.
+    source.padding = true
+    for time in stride(from: 1000, to: 1400, by: 5) { sender.tick(now: at(time)) }
+    #expect(sender.statistics.probes == 1)
   }
 
   @Test func theReceiversMaximumIsTheEstimateWhereThatIsAllThereIs() {

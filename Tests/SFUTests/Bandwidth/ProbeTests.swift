@@ -78,6 +78,17 @@ private func at(_ milliseconds: Double) -> Instant { Instant(nanoseconds: Int64(
     #expect(time > 2200 && time < 2400)
   }
 
+  @Test func aProbeThatCouldNotBeSentIsTriedAgainSoon() throws {
+    var probes = ProbeController()
+    let first = probes.next(estimate: 300_000, wanted: 5_000_000, isCalm: true, now: at(0))
+    #expect(first != nil)
+    probes.cancel(now: at(0))
+    let early = probes.next(estimate: 300_000, wanted: 5_000_000, isCalm: true, now: at(100))
+    #expect(early == nil)
+    let later = probes.next(estimate: 300_000, wanted: 5_000_000, isCalm: true, now: at(200))
+    #expect(later?.bitrate == 900_000)
+  }
+
   @Test func aResultThatNeverComesEndsTheWait() {
     var probes = ProbeController()
     let found7 = probes.next(estimate: 300_000, wanted: 5_000_000, isCalm: true, now: at(0))
