@@ -21,8 +21,6 @@ package struct GatewayConfiguration: Sendable {
   /// The order of digest challenges.
   package var digestAlgorithms: [DigestAlgorithm] = [.md5, .sha256]
   package var registrar = RegistrarPolicy()
-  /// Whether our SDP says `a=ice-lite`.
-  package var iceLite = false
   /// How long a leg whose media path was lost may look for a new one before the call ends.
   package var mediaRecovery: Duration = .seconds(30)
   /// How long running calls may finish after SIGTERM.
@@ -35,6 +33,14 @@ package struct GatewayConfiguration: Sendable {
   package init() {}
 }
 
+/// How WebRTC peers are reached.
+package enum ICEKind: Sendable, Hashable {
+  /// A full agent with sockets of its own for each peer.
+  case full
+  /// ICE-lite, all peers on one UDP port and the TCP port of the same number.
+  case singlePort(UInt16)
+}
+
 /// What media legs need to know.
 package struct MediaConfiguration: Sendable {
   /// The addresses that SDP and candidates advertise, one a family; none: that of the interface towards the peer.
@@ -44,7 +50,7 @@ package struct MediaConfiguration: Sendable {
   package var ports: ClosedRange<UInt16> = 20000...29999
   /// Media workers.
   package var workers = 1
-  package var iceLite = false
+  package var ice = ICEKind.full
   package var stunServer: SocketAddress?
   package var turnServers: [TURNServer] = []
   /// Opus encoder complexity, 0…10.

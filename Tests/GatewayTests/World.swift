@@ -77,7 +77,7 @@ final class World: Sendable {
     let post = Post()
     self.clock = clock
     self.post = post
-    self.media = MediaPlane(configuration: media, certificate: try #require(Self.certificate)) { leg, event in
+    self.media = try MediaPlane(configuration: media, certificate: try #require(Self.certificate)) { leg, event in
       let gateway = post.gateway.withLock { $0 }
       Task { await gateway?.media(leg, event) }
     }

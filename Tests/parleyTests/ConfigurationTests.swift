@@ -65,7 +65,7 @@ import Testing
         no-answer: 1 min
         session-expires: 1h
         limits: { calls: 5 }
-      media: { address: 198.51.100.7, workers: 3, ice: LITE, stun: stun.example, timeout: 5000 ms,
+      media: { address: 198.51.100.7, workers: 3, ice: Single-Port, stun: stun.example, timeout: 5000 ms,
                turn: [{ server: "[2001:db8::1]:3478", transport: tcp, username: u, password: p }] }
       log: { level: debug, format: json }
       drain: { timeout: 0 }
@@ -82,7 +82,7 @@ import Testing
     #expect(configuration.sip.limits.calls == 5)
     #expect(configuration.media.address.map(\.description) == ["198.51.100.7"])
     #expect(configuration.media.workers == 3)
-    #expect(configuration.media.ice == .lite)
+    #expect(configuration.media.ice == .singlePort)
     #expect(configuration.media.stun == [HostPort(host: "stun.example", port: nil)])
     #expect(configuration.media.timeout == .seconds(5))
     #expect(

@@ -44,6 +44,7 @@ package func addREST<Context: RequestContext & RemoteAddressed>(
   routes.addNumbers()
   routes.addRoutes()
   routes.addHistory()
+  routes.addInvitations()
   routes.addWebhooks()
   routes.addFallback()
   return routes.operations

@@ -49,6 +49,9 @@ final class TwirpReplies: Sendable {
 
   private let state = Mutex(State())
 
+  /// Answers that are kept.
+  var count: Int { state.withLock { $0.entries.count } }
+
   func once(_ key: Key, _ body: @escaping @Sendable () async -> Outcome) async -> Outcome {
     let now = Instant.now()
     let task = state.withLock { state -> Task<Outcome, Never> in

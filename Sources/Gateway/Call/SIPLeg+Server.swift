@@ -31,7 +31,7 @@ extension SIPLeg {
       case .rtp: .rtp(address: nowhere, port: 9, rtcpPort: nil)
       case .webRTC:
         .webRTC(
-          parameters(LocalWebRTC(ufrag: "", password: "", candidates: [], fingerprint: "")),
+          parameters(LocalWebRTC(ufrag: "", password: "", candidates: [], fingerprint: "", isICELite: false)),
           address: SocketAddress(ip: nowhere, port: 9))
       }
     var session = AudioSession(codecs: codecs, transport: transport, ssrc: SSRC(1), cname: "", sessionID: 1)

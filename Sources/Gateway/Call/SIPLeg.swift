@@ -157,7 +157,7 @@ final class SIPLeg {
 
   func parameters(_ local: LocalWebRTC) -> TransportParameters {
     TransportParameters(
-      ufrag: local.ufrag, pwd: local.password, candidates: local.candidates, iceLite: core.configuration.iceLite,
+      ufrag: local.ufrag, pwd: local.password, candidates: local.candidates, iceLite: local.isICELite,
       fingerprint: Fingerprint(algorithm: "sha-256", value: local.fingerprint), setup: isCaller ? .passive : .actpass)
   }
 

@@ -22,6 +22,8 @@ package struct LocalWebRTC: Sendable {
   package var password: String
   package var candidates: [String]
   package var fingerprint: String
+  /// Whether our SDP says `a=ice-lite`.
+  package var isICELite: Bool
 }
 
 /// The remote end of a leg as SDP describes it.
@@ -47,7 +49,7 @@ package actor MediaHost {
   package nonisolated var unownedExecutor: UnownedSerialExecutor { worker.asUnownedSerialExecutor() }
 
   private let configuration: MediaConfiguration
-  private let certificate: DTLSCertificate
+  private let peerTransports: PeerTransports
   private let ports: PortAllocator
   private let events: @Sendable (LegID, HostedLegEvent) -> Void
   private var legs: [LegID: HostedLeg] = [:]
@@ -58,7 +60,7 @@ package actor MediaHost {
     let media: MediaLeg
     let transport: Kind
     enum Kind {
-      case webRTC(WebRTCTransport)
+      case webRTC(any PeerTransport)
       case plain(PlainTransport)
     }
     init(media: MediaLeg, transport: Kind) {
@@ -68,12 +70,12 @@ package actor MediaHost {
   }
 
   package init(
-    worker: MediaWorker, configuration: MediaConfiguration, certificate: DTLSCertificate, ports: PortAllocator,
+    worker: MediaWorker, configuration: MediaConfiguration, peerTransports: PeerTransports, ports: PortAllocator,
     events: @escaping @Sendable (LegID, HostedLegEvent) -> Void
   ) {
     self.worker = worker
     self.configuration = configuration
-    self.certificate = certificate
+    self.peerTransports = peerTransports
     self.ports = ports
     self.events = events
   }
@@ -83,8 +85,7 @@ package actor MediaHost {
   package func openWebRTC(
     _ id: LegID, ssrc: SSRC, cname: String, controlling: Bool, towards: IPAddress
   ) async throws(TransportError) -> LocalWebRTC {
-    let transport = try WebRTCTransport(
-      worker: worker, configuration: webRTCConfiguration(towards: towards), controlling: controlling)
+    let transport = try peerTransports.make(on: worker, towards: towards, isControlling: controlling)
     let media = makeMediaLeg(id, ssrc: ssrc, cname: cname)
     media.transport = transport
     transport.receiver = media
@@ -147,7 +148,7 @@ package actor MediaHost {
     return try await gather(transport)
   }
 
-  private func gather(_ transport: WebRTCTransport) async throws(TransportError) -> LocalWebRTC {
+  private func gather(_ transport: any PeerTransport) async throws(TransportError) -> LocalWebRTC {
     let result: Result<[String], TransportError> = await withCheckedContinuation { continuation in
       do throws(TransportError) {
         try transport.gather { continuation.resume(returning: .success($0)) }
@@ -157,7 +158,7 @@ package actor MediaHost {
     }
     return LocalWebRTC(
       ufrag: transport.localUfrag, password: transport.localPassword, candidates: try result.get(),
-      fingerprint: transport.fingerprint)
+      fingerprint: transport.fingerprint, isICELite: transport.isICELite)
   }
 
   /// Sets what each leg hears, both in one turn, so that no packet sees half a connection.
@@ -203,6 +204,9 @@ package actor MediaHost {
 
   package var legCount: Int { legs.count }
 
+  /// What this worker's sockets of the single port have seen.
+  package func statistics(of port: SinglePort) -> SinglePortStatistics { port.statistics(of: worker) }
+
   private func counters(of leg: HostedLeg) -> MediaCounters {
     var counters = leg.media.counters
     switch leg.transport {
@@ -240,22 +244,6 @@ package actor MediaHost {
 
   private func tick(_ now: Instant) {
     for leg in legs.values { leg.media.tick(now: now) }
-  }
-
-  private func webRTCConfiguration(towards peer: IPAddress) -> WebRTCTransport.Configuration {
-    var addresses = configuration.listenAddresses.filter { !$0.isUnspecified }
-    if addresses.isEmpty {
-      addresses = LocalAddresses.interfaces()
-      // A browser on this machine may have no other way in; elsewhere a loopback candidate is noise.
-      if peer.isLoopback || addresses.isEmpty { addresses.insert(IPAddress(v4: 0x7F00_0001), at: 0) }
-    }
-    return WebRTCTransport.Configuration(
-      localAddresses: addresses,
-      advertisedAddress: configuration.advertisedAddresses.first { $0.isIPv6 == peer.isIPv6 },
-      ports: configuration.ports,
-      stunServer: configuration.stunServer,
-      turnServers: configuration.turnServers,
-      iceLite: configuration.iceLite, certificate: certificate)
   }
 }
 

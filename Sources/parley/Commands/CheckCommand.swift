@@ -53,7 +53,7 @@ struct Checks: Sendable {
   let configuration: Configuration
 
   func run() async -> [Finding] {
-    configurationFindings() + secretFindings() + listenerFindings() + mediaPortFindings() + certificateFindings()
+    configurationFindings() + secretFindings() + listenerFindings() + mediaPortFindings() + singlePortFindings() + certificateFindings()
       + addressFindings() + dataFindings() + databaseFindings() + webFindings() + limitFindings()
   }
 

@@ -55,7 +55,7 @@ extension Checks {
           "overlaps \(range.lowerBound)-\(range.upperBound), from which the kernel gives ports to other programs.",
           remedy: "Move media.ports, or set net.ipv4.ip_local_reserved_ports."))
     }
-    // Both legs of a call take RTP and RTCP ports, or an ICE port.
+    // Both legs of a call take RTP and RTCP ports, or an ICE port unless browsers are all on one.
     let calls = ports.count / 4
     if calls < min(configuration.sip.limits.calls, 50) {
       findings.append(
@@ -91,13 +91,11 @@ extension Checks {
     }
     return advertised.map { address in
       if local.contains(address) { return Finding(.ok, "media.address", "\(address) is one of this machine's.") }
-      if configuration.media.ice == .lite, configuration.media.listen.isEmpty {
-        return Finding(
-          .ok, "media.address", "\(address) is not this machine's: a NAT must forward the media ports to it unchanged.")
-      }
+      let browsers =
+        configuration.media.ice == .singlePort ? "UDP and TCP \(configuration.media.port) and " : ""
       return Finding(
         .ok, "media.address",
-        "\(address) is not this machine's: a NAT must forward UDP \(configuration.media.ports.lowerBound)-"
+        "\(address) is not this machine's: a NAT must forward \(browsers)UDP \(configuration.media.ports.lowerBound)-"
           + "\(configuration.media.ports.upperBound) unchanged.")
     }
   }

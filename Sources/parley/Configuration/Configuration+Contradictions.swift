@@ -25,6 +25,14 @@ extension Configuration {
     require(
       !media.address.contains { $0.isUnspecified || $0.isMulticast }, "media.address",
       "media.address must be an address that peers can send to, not 0.0.0.0, :: or a multicast one.")
+    if media.ice == .singlePort {
+      require(
+        !media.ports.contains(media.port), "media.port",
+        "media.port \(media.port) lies in media.ports. Move one: phones and trunks would find it taken.")
+      require(
+        !sip.udp.contains { $0.port == media.port }, "media.port",
+        "media.port and sip.udp both want UDP port \(media.port). Change one.")
+    }
     require(
       http.listen != nil || http.tls.listen != nil || !(sip.udp + sip.tcp + sip.tls).isEmpty, "http.listen",
       "nothing would listen: http and sip are all off.")
@@ -63,6 +71,9 @@ extension Configuration {
     if let listen = http.listen { listeners.append(("http.listen", listen)) }
     if let listen = http.tls.listen { listeners.append(("http.tls.listen", listen)) }
     listeners += sip.tcp.map { ("sip.tcp", $0) } + sip.tls.map { ("sip.tls", $0) }
+    if media.ice == .singlePort {
+      listeners.append(("media.port", SocketAddress(ip: IPAddress(v4: 0), port: media.port)))
+    }
     var problems: [ConfigurationProblem] = []
     for (index, one) in listeners.enumerated() {
       for other in listeners.dropFirst(index + 1) {

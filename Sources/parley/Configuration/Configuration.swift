@@ -80,6 +80,8 @@ struct Configuration: Sendable {
     /// Nil: by the number of cores.
     var workers: Int?
     var ice = ICEMode.full
+    /// Of the single port.
+    var port: UInt16 = 8444
     var stun: [HostPort] = []
     var turn: [TURNServer] = []
     var timeout = Duration.seconds(60)
@@ -139,7 +141,7 @@ enum DigestName: String, Sendable, CaseIterable {
   case sha256 = "SHA-256"
 }
 
-enum ICEMode: String, Sendable, CaseIterable { case full, lite }
+enum ICEMode: String, Sendable, CaseIterable { case full, singlePort = "single-port" }
 
 /// The names of swift-log's levels.
 enum LogLevel: String, Sendable, CaseIterable { case trace, debug, info, notice, warning, error, critical }

@@ -144,6 +144,11 @@ extension Kind where Value == ClosedRange<UInt16> {
     }, show: { "\($0.lowerBound)-\($0.upperBound)" })
 }
 
+extension Kind where Value == UInt16 {
+  static let port = Kind.scalar(
+    "a port from 1 to 65535", parse: { UInt16($0).flatMap { $0 > 0 ? $0 : nil } }, show: { "\($0)" })
+}
+
 extension Kind where Value == RouteTarget {
   static let target = Kind.scalar(
     "user:, trunk:, room:, app: or queue: with a name, or echo: or milliwatt:", parse: { RouteTarget($0) },

@@ -100,7 +100,11 @@ extension Configuration {
       "Threads that carry media. With auto, one a core."),
     setting(
       "media.ice", \.media.ice, .choice(),
-      "full: a complete ICE agent, needed behind NAT. lite: answers checks only, for servers with a public address."),
+      "single-port: all browsers on media.port, which they must be able to reach. full: a complete ICE agent with ports of "
+        + "its own for each browser and its own TURN servers, for servers that browsers cannot reach by themselves."),
+    setting(
+      "media.port", \.media.port, .port,
+      "The UDP and TCP port of all browsers with media.ice: single-port. Phones and trunks use media.ports."),
     setting(
       "media.stun", \.media.stun, Kind<HostPort>.hostPort.list(orNone: "off"),
       "STUN servers; port 3478 without one. Browsers are told all of them, the server itself asks the first."),

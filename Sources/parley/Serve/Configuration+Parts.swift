@@ -19,7 +19,6 @@ extension Configuration {
     gateway.maximumCallsPerUser = sip.limits.callsPerUser
     gateway.registrar.maximumContacts = sip.limits.bindingsPerUser
     gateway.digestAlgorithms = sip.digest.map { $0 == .md5 ? .md5 : .sha256 }
-    gateway.iceLite = media.ice == .lite
     gateway.drainTimeout = drain.timeout
     gateway.product = "Parley/\(parleyVersion)"
     return gateway
@@ -33,7 +32,7 @@ extension Configuration {
     plane.listenAddresses = media.listen
     plane.ports = media.ports
     plane.workers = media.workers ?? max(1, System.coreCount)
-    plane.iceLite = media.ice == .lite
+    plane.ice = media.ice == .full ? .full : .singlePort(media.port)
     plane.opusComplexity = media.opusComplexity
     plane.mediaTimeout = media.timeout
     if let stun = media.stun.first { plane.stunServer = try await resolve(stun, port: 3478, setting: "media.stun") }

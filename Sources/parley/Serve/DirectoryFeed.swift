@@ -7,7 +7,7 @@ import Store
 /// Keeps the gateway's directory equal to the store's, and trunks' host names resolved.
 struct DirectoryFeed: Sendable {
   let store: Store
-  let signalling: SignallingLoop
+  let signalling: ServiceLoop<Gateway>
   let logger: Logger
   /// Called with all trunks and their addresses: limits do not apply to them, and TLS checks their names.
   let onTrunks: @Sendable ([(trunk: Trunk, addresses: [IPAddress])]) -> Void

@@ -8,7 +8,8 @@ import Store
 extension Server {
   /// All HTTP paths but the WebSocket's.
   func makeRouter(
-    pages: WebPages, store: Store, gateway: Gateway, transport: SIPTransportStack, metrics: MetricsRegistry,
+    pages: WebPages, store: Store, gateway: Gateway, transport: SIPTransportStack,
+    rooms: RoomsServices, metrics: MetricsRegistry,
     keys: [String: Secret]
   ) throws -> Router<HTTPRequestContext> {
     let router = Router(context: HTTPRequestContext.self)
@@ -18,6 +19,7 @@ extension Server {
       services: RESTServices(
         store: store, control: GatewayBridge(gateway: gateway), metrics: metrics,
         realm: configuration.sip.effectiveRealm, keys: keys))
+    addRooms(to: router, services: rooms)
     return router
   }
 }

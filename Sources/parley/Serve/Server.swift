@@ -2,6 +2,7 @@ import API
 import Core
 import Gateway
 import Hummingbird
+import LiveKitProtocol
 import Logging
 import NIOCore
 import NIOPosix
@@ -30,7 +31,7 @@ struct Server: Sendable {
 
     // One loop carries SIP, HTTP and the gateway: a message meets no thread but this one (Docs/architecture.md).
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    let signalling = SignallingLoop(loop: group.next())
+    let signalling = ServiceLoop<Gateway>(loop: group.next()) { $0.advance() }
     let metrics = MetricsRegistry()
     let certificate = try certificate(logger)
     let tls = certificate?.source
@@ -50,6 +51,12 @@ struct Server: Sendable {
       ),
       metrics: GatewayMetrics(registry: metrics), logger: logger)
     signalling.attach(gateway)
+    let keys = provisioned.keys
+    let webhooks = configuration.webhookOutbox(keys: keys, store: store, metrics: metrics, logger: logger)
+    let rooms = RoomsPlane(
+      configuration: configuration.roomPlane, media: media, loop: signalling.loop,
+      keys: keys, logger: logger, onEvent: { webhooks?.post($0) })
+    let roomServices = RoomsServices(rooms: rooms.service, tokens: TokenVerifier(keys: keys), logger: logger)
 
     let feed = DirectoryFeed(store: store, signalling: signalling, logger: logger) { trunks in
       signalling.loop.execute {
@@ -68,12 +75,14 @@ struct Server: Sendable {
     let listeners = try await transport.start()
     let pages = WebPages(configuration: configuration, demo: provisioned.demo)
     let router = try makeRouter(
-      pages: pages, store: store, gateway: gateway, transport: transport, metrics: metrics, keys: provisioned.keys)
+      pages: pages, store: store, gateway: gateway, transport: transport, rooms: roomServices, metrics: metrics,
+      keys: keys)
     let http = HTTPServer(
-      configuration: httpConfiguration(tls), router: router, webSockets: ["/sip": .sip(transport)],
+      configuration: httpConfiguration(tls), router: router, 
+      webSockets: roomServices.webSockets.merging(["/sip": .sip(transport)]) { $1 },
       group: signalling.loop, logger: logger)
     let upkeep = Upkeep(
-      gateway: gateway, transport: transport, store: store, keepCalls: configuration.data.keepCalls, feed: feed,
+      gateway: gateway, rooms: rooms.service, transport: transport, store: store, keepCalls: configuration.data.keepCalls, feed: feed,
       certificate: certificate, http: http,
       readings: SystemReadings(
         registry: metrics, gateway: gateway, transport: transport, media: media), logger: logger,
@@ -82,7 +91,8 @@ struct Server: Sendable {
       })
     let services = ServiceGroup(
       configuration: .init(
-        services: [.init(service: http), .init(service: upkeep)], gracefulShutdownSignals: [.sigterm, .sigint],
+        services: (webhooks.map { [.init(service: $0)] } ?? []) + [.init(service: http), .init(service: upkeep)],
+        gracefulShutdownSignals: [.sigterm, .sigint],
         logger: logger))
     try await services.run()
     await transport.shutdown()
@@ -111,7 +121,7 @@ struct Server: Sendable {
   }
 
   private func makeTransport(
-    _ signalling: SignallingLoop, tls: TLSContextSource?, logger: Logger
+    _ signalling: ServiceLoop<Gateway>, tls: TLSContextSource?, logger: Logger
   ) throws -> SIPTransportStack {
     var limits = SIPTransportLimits()
     configuration.sip.limits.apply(to: &limits)

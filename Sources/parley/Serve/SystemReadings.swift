@@ -3,6 +3,7 @@ import Gateway
 import SIP
 import SIPTransport
 import Synchronization
+import Transport
 
 /// What sockets, transactions, media workers and the store count, taken once a second so that `/metrics` waits for nobody.
 final class SystemReadings: Sendable {
@@ -10,17 +11,20 @@ final class SystemReadings: Sendable {
     var transport = SIPTransportStatistics()
     var transactions = TransactionStatistics()
     var mediaLegs: [Int] = []
+    var port = SinglePortStatistics()
   }
 
   private let snapshot = Mutex(Snapshot())
   private let gateway: Gateway
   private let transport: SIPTransportStack
   private let hosts: [MediaHost]
+  private let port: SinglePort?
 
   init(registry: MetricsRegistry, gateway: Gateway, transport: SIPTransportStack, media: MediaPlane) {
     self.gateway = gateway
     self.transport = transport
     hosts = media.hosts
+    port = media.peerTransports.singlePort
     for name in TransportProtocol.allCases {
       let label = [("transport", name.rawValue.lowercased())]
       registry.reading("parley_sip_connections", "Open SIP connections.", labels: label) { [self] in
@@ -46,6 +50,7 @@ final class SystemReadings: Sendable {
     registry.reading("parley_sip_transaction_timeouts_total", "SIP requests without a final answer.", kind: .counter) {
       [self] in Double(snapshot.withLock { $0.transactions.timeouts })
     }
+    if port != nil { readPort(registry) }
     for worker in hosts.indices {
       registry.reading("parley_media_legs", "Legs with media, by worker.", labels: [("worker", "\(worker)")]) {
         [self] in
@@ -54,15 +59,40 @@ final class SystemReadings: Sendable {
     }
   }
 
+  private func readPort(_ registry: MetricsRegistry) {
+    func reading(
+      _ name: String, _ help: String, kind: MetricsRegistry.ReadingKind, _ value: @escaping @Sendable (SinglePortStatistics) -> UInt64
+    ) {
+      registry.reading(name, help, kind: kind) { [self] in Double(value(snapshot.withLock { $0.port })) }
+    }
+    reading("parley_port_peers", "WebRTC peers on the single port.", kind: .gauge) { UInt64($0.peers) }
+    reading("parley_port_connections", "ICE-TCP connections.", kind: .gauge) { UInt64($0.connections) }
+    reading("parley_port_datagrams_received_total", "Datagrams taken from the single port.", kind: .counter) {
+      $0.received
+    }
+    reading(
+      "parley_port_handed_over_total", "Datagrams that arrived at another worker's socket.", kind: .counter
+    ) { $0.handedOver }
+    reading(
+      "parley_port_dropped_total", "Datagrams from nobody's address, or lost between workers.", kind: .counter
+    ) { $0.unknownSource &+ $0.handOverDropped }
+    reading("parley_port_checks_total", "Connectivity checks answered with success.", kind: .counter) { $0.checks }
+    reading("parley_port_bad_checks_total", "Connectivity checks that were refused.", kind: .counter) { $0.badChecks }
+  }
+
   /// Takes a snapshot each second until cancelled.
   func run() async {
     while !Task.isCancelled {
       let statistics = await transport.statistics()
       let transactions = await gateway.transactionStatistics
       var legs: [Int] = []
-      for host in hosts { legs.append(await host.legCount) }
+      var ports = SinglePortStatistics()
+      for host in hosts {
+        legs.append(await host.legCount)
+        if let port { ports += await host.statistics(of: port) }
+      }
       snapshot.withLock {
-        $0 = Snapshot(transport: statistics, transactions: transactions, mediaLegs: legs)
+        $0 = Snapshot(transport: statistics, transactions: transactions, mediaLegs: legs, port: ports)
       }
       try? await Task.sleep(for: .seconds(1))
     }

@@ -2,6 +2,7 @@ import API
 import Core
 import Gateway
 import Logging
+import Rooms
 import SIPTransport
 import ServiceLifecycle
 import Store
@@ -10,6 +11,7 @@ import Store
 /// records, and the drain at the end.
 struct Upkeep: Service {
   let gateway: Gateway
+  let rooms: RoomService
   let transport: SIPTransportStack
   let store: Store
   /// Nil: for ever.
@@ -34,7 +36,9 @@ struct Upkeep: Service {
       // The others run for ever, so whichever ends first is the signal.
       await group.next()
       logger.notice("draining: no new calls")
+      async let roomsAreEmpty: Void = rooms.drain()
       await gateway.drain()
+      await roomsAreEmpty
       group.cancelAll()
     }
   }

@@ -35,11 +35,6 @@ struct WebPages: Sendable {
 
   /// What the agent desktop asks for first.
   private struct DeskSettings: Encodable {
-    struct ICEServer: Encodable {
-      let urls: [String]
-      let username: String?
-      let credential: String?
-    }
     struct DemoUser: Encodable {
       let user: String
       let password: String
@@ -54,19 +49,9 @@ struct WebPages: Sendable {
 
   /// The demo passwords are shown to this machine only: whoever sits here may read them in the terminal anyway.
   private func settings(forLoopback isLoopback: Bool) -> DeskSettings {
-    var servers = configuration.media.stun.map {
-      DeskSettings.ICEServer(urls: ["stun:\($0)"], username: nil, credential: nil)
-    }
-    for turn in configuration.media.turn {
-      let scheme = turn.transport == .tls ? "turns" : "turn"
-      let transport = turn.transport == .udp ? "udp" : "tcp"
-      servers.append(
-        .init(
-          urls: ["\(scheme):\(turn.server)?transport=\(transport)"], username: turn.username,
-          credential: turn.password.revealed))
-    }
-    return DeskSettings(
-      domain: configuration.sip.domain, websocket: "/sip", iceServers: servers, version: parleyVersion,
+    DeskSettings(
+      domain: configuration.sip.domain, websocket: "/sip", iceServers: configuration.media.iceServers,
+      version: parleyVersion,
       demo: isLoopback
         ? (demo?.users ?? []).map { .init(user: $0.name, password: $0.password, display: $0.display) } : [])
   }

@@ -1,0 +1,42 @@
+import Core
+import Gateway
+import LiveKitProtocol
+import Logging
+import NIOCore
+import Rooms
+import Transport
+
+/// The rooms: control on the signalling loop, media on the workers that calls use too.
+struct RoomsPlane: Sendable {
+  let service: RoomService
+
+  /// How long the token lasts that a client gets for its next connect.
+  private static let refreshedTokenLifetime = Duration.seconds(600)
+
+  init(
+    configuration: RoomConfiguration, media: MediaPlane, loop: any EventLoop, keys: [String: Secret], logger: Logger,
+    onEvent: @escaping @Sendable (RoomEvent) -> Void
+  ) {
+    let bound = ServiceLoop<RoomService>(loop: loop) { $0.advance() }
+    let transports = media.peerTransports
+    let workers = media.workers.map { worker in
+      RoomMedia(
+        worker: worker,
+        makeTransport: { worker, towards, isControlling throws(TransportError) in
+          try transports.make(on: worker, towards: towards, isControlling: isControlling)
+        },
+        events: { events in bound.submit { $0.media(events) } })
+    }
+    service = RoomService(
+      executor: loop.executor, configuration: configuration,
+      dependencies: RoomDependencies(
+        media: workers, requestWake: { bound.requestWake(at: $0) }, onEvent: onEvent,
+        mintToken: { claims in
+          guard let secret = keys[claims.issuer] else { return nil }
+          return TokenSigner(key: claims.issuer, secret: secret).sign(
+            claims, now: .now(), lifetime: Self.refreshedTokenLifetime)
+        }),
+      logger: logger)
+    bound.attach(service)
+  }
+}
