@@ -182,7 +182,8 @@ extension Consumer {
   func writePadding(_ bytes: Int, into buffer: UnsafeMutableRawBufferPointer, now: Instant) -> BuiltPacket? {
     guard let own = parameters.retransmissionSSRC, kind == .video else { return nil }
     // Something that was sent lately does some good; a packet that is much longer than wanted would lie to the prober.
-    if bytes > 200, let highest = sent.highest, let entry = sent[highest], !entry.isFiller, entry.streamIndex < producer.streams.count,
+    if bytes > 200, let highest = sent.highest, let entry = sent[highest], !entry.isFiller,
+      entry.streamIndex < producer.streams.count,
       let packet = producer.streams[entry.streamIndex].history.packet(entry.extendedSequence),
       let run = runs.run(of: entry, sequence: highest), packet.bytes.count <= bytes + 100,
       let built = build(
