@@ -126,7 +126,11 @@ final class Consumer: PacketSink, PacedConsumer {
 
   /// Layers that go through now; nil for none. Audio has layer 0, 0.
   var layers: (spatial: Int, temporal: Int)? {
-    kind == .audio ? (mustJoin ? nil : (0, 0)) : selector.current
+    guard kind == .video else { return mustJoin ? nil : (0, 0) }
+    guard let current = selector.current, selector.stream < producer.streams.count else { return nil }
+    // No higher than what there is.
+    let stream = producer.streams[selector.stream]
+    return (min(current.spatial, stream.highestSpatialLayer), min(current.temporal, stream.highestTemporalLayer))
   }
 
   private func retarget(now: Instant) {

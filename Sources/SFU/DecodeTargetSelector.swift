@@ -35,8 +35,11 @@ struct DecodeTargetSelector: Sendable {
     wantedSpatial = -1
   }
 
-  /// The wanted target cannot be reached without a key frame.
-  var needsKeyFrame: Bool { desired.map { $0 != current && intact >> UInt32($0) & 1 == 0 } ?? false }
+  /// The wanted target cannot be reached now: not before a key frame, or before a switching point if only its frame rate
+  /// is higher.
+  var isPending: Bool { desired.map { $0 != current && intact >> UInt32($0) & 1 == 0 } ?? false }
+  /// The wanted target shows another size.
+  private(set) var wantsOtherSize = false
 
   mutating func select(
     _ packet: borrowing RoutedPacket, _ descriptor: DependencyDescriptor, from stream: ProducerStream, spatial: Int,
@@ -69,7 +72,7 @@ struct DecodeTargetSelector: Sendable {
       if descriptor.hasStructure || spatial != wantedSpatial || temporal != wantedTemporal {
         wantedSpatial = spatial
         wantedTemporal = temporal
-        desired = stream.dependencyStructure.flatMap { target(in: $0) }
+        choose(stream)
       }
       if descriptor.hasStructure, descriptor.isIntra {
         intact = ~0
@@ -102,6 +105,15 @@ struct DecodeTargetSelector: Sendable {
     return (passes ? 1 : 0) | (Int(descriptor.spatialLayer) >= self.spatial ? 2 : 0)
   }
 
+  private mutating func choose(_ stream: ProducerStream) {
+    guard let structure = stream.dependencyStructure else {
+      desired = nil
+      return
+    }
+    desired = target(in: structure)
+    wantsOtherSize = desired.map { structure.decodeTargets[$0].spatialLayer != self.spatial } ?? false
+  }
+
   /// Goes to the wanted target.
   private mutating func settle(_ stream: ProducerStream, at sequence: Int64) {
     guard let desired else { return }
@@ -110,6 +122,7 @@ struct DecodeTargetSelector: Sendable {
       settledAt = sequence
     }
     current = desired
+    wantsOtherSize = false
     guard let structure = stream.dependencyStructure, desired < structure.decodeTargets.count else { return }
     spatial = structure.decodeTargets[desired].spatialLayer
     temporal = structure.decodeTargets[desired].temporalLayer

@@ -104,7 +104,9 @@ struct LayerSelector: Sendable {
     case .vp9:
       if !isSimulcast, vp9.spatial < min(targetSpatial, stream.highestSpatialLayer) { return true }
       temporal = vp9.temporal
-    case .av1: return targets.needsKeyFrame && isPatienceOver(true, now)
+    case .av1:
+      if targets.isPending, targets.wantsOtherSize { return true }
+      return isPatienceOver(targets.isPending, now)
     default: temporal = plain.current
     }
     return isPatienceOver(temporal < min(targetTemporal, stream.highestTemporalLayer), now)

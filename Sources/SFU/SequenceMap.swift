@@ -44,6 +44,8 @@ struct SequenceMap: Sendable {
   private let capacity: Int
   /// Highest number recorded; nil before the first.
   private(set) var highest: Int64?
+  /// The first: nothing was sent before.
+  private var lowest: Int64 = 0
 
   /// - Parameter capacity: A power of two. Memory is taken when the first packet is recorded.
   init(capacity: Int) { self.capacity = capacity }
@@ -68,6 +70,7 @@ struct SequenceMap: Sendable {
       }
     } else {
       highest = sequence
+      lowest = sequence
     }
     entries[Int(sequence & mask)] = entry
   }
@@ -80,7 +83,7 @@ struct SequenceMap: Sendable {
   /// Whether the number lies in the range that is remembered.
   func covers(_ sequence: Int64) -> Bool {
     guard let highest else { return false }
-    return sequence <= highest && highest - sequence < Int64(capacity)
+    return sequence <= highest && sequence >= lowest && highest - sequence < Int64(capacity)
   }
 
   /// Nil for numbers that are forgotten, ahead, or that carried nothing.
