@@ -182,7 +182,7 @@ import Testing
     rooms.advance(.seconds(7))
     #expect(ann.leaves.map(\.action) == [.resume])
     #expect(ann.closes == [.goingAway])
-    rooms.advance(.seconds(6))
+    rooms.advance(.seconds(11))
     #expect(rooms.core.room("hall")?.participant("ann") == nil)
   }
 

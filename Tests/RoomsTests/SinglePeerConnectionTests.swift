@@ -85,6 +85,24 @@ import Testing
     #expect(ann.requirements.map { [$0.numAudios, $0.numVideos] } == [[2, 0]])
   }
 
+  @Test func doesNotAskForeverAClientThatAddsNothing() throws {
+    let rooms = RoomHarness()
+    let ben = try rooms.join("ben")
+    for i in 0..<5 { try rooms.publish(ben, cid: "mic\(i)") }
+    var offer = try nativeOffer()
+    let ann = try rooms.join("ann") { request in
+      request.isSinglePeerConnection = true
+      request.publisherOffer = offer
+    }
+    for _ in 0..<20 {
+      rooms.advance(.milliseconds(200))
+      offer.id += 1
+      rooms.send(.offer(offer), from: ann)
+    }
+    #expect(ann.requirements.count <= 5)
+    #expect(ann.leaves.isEmpty)
+  }
+
   @Test func sendsDataOverTheOnlyConnection() throws {
     let rooms = RoomHarness()
     let offer = try nativeOffer()

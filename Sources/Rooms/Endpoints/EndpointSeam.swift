@@ -1,6 +1,6 @@
 package import Core
 package import LiveKitProtocol
-package import SDP
+import SDP
 
 /// A participant that came by WHIP (RFC 9725) or WHEP (draft-ietf-wish-whep) instead of the room protocol: one HTTP
 /// request, no signalling connection after it.
@@ -51,8 +51,11 @@ package struct EndpointAnswer: Sendable {
 /// What a PATCH did.
 package enum EndpointPatch: Sendable {
   case trickled
-  /// Our new credentials and candidates, and the new ICE session's entity tag.
-  case restarted(SDPFragment, entityTag: String)
+  /// Our new credentials and candidates as a fragment, and the new ICE session's entity tag.
+  case restarted(String, entityTag: String)
+
+  /// Of fragments, in requests and answers.
+  package static let contentType = SDPFragment.contentType
 }
 
 /// Why a request to an endpoint or one of its sessions is refused.

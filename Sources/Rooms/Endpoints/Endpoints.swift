@@ -167,7 +167,7 @@ final class Endpoints {
           return completion(.failure(EndpointRefusal(.failed, "nothing is sent or received any more")))
         }
         session.renewEntityTag()
-        completion(.success(.restarted(ours, entityTag: session.entityTag)))
+        completion(.success(.restarted(ours.description, entityTag: session.entityTag)))
       case .failure(let error): completion(.failure(error))
       }
     }

@@ -1,3 +1,4 @@
+import Core
 import LiveKitProtocol
 import Logging
 import SDP
@@ -8,6 +9,17 @@ final class PublisherPeer: PeerConnection {
   private var heldOffer: Livekit_SessionDescription?
   /// The offer whose ICE restart the worker is carrying out.
   private var restarting: (offer: RemoteOffer, id: UInt32)?
+
+  /// What the client was asked for last, and when it may be asked for the same again.
+  private var lastWant: Want?
+  private var nextAsk = Instant.zero
+  private var patience = Duration.zero
+
+  private struct Want: Equatable {
+    var audio: Int
+    var video: Int
+    var waiting: Int
+  }
 
   // MARK: Offers of the client
 
@@ -114,8 +126,26 @@ final class PublisherPeer: PeerConnection {
   }
 
   private func requireOffer() {
-    guard isOpen, participant.signal != nil, let session, session.needsRemoteOffer else { return }
+    guard isOpen, !renegotiation.isAwaitingAnswer, participant.signal != nil, let session, session.needsRemoteOffer
+    else {
+      return
+    }
     let missing = session.missingSections
+    let now = context.now
+    let want = Want(audio: missing.audio, video: missing.video, waiting: session.senders.count)
+    if want != lastWant { patience = .zero }
+    guard want != lastWant || now >= nextAsk else {
+      // The client does not do what it is asked: it is asked less and less often.
+      debounceTimer = context.after(nextAsk - now) { [weak self] in
+        guard let self else { return }
+        self.debounceTimer = nil
+        self.requireOffer()
+      }
+      return
+    }
+    lastWant = want
+    nextAsk = now + patience
+    patience = min(max(patience * 3, .milliseconds(300)), .seconds(10))
     var requirement = Livekit_MediaSectionsRequirement()
     requirement.numAudios = UInt32(missing.audio)
     requirement.numVideos = UInt32(missing.video)

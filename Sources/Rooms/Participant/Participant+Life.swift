@@ -83,14 +83,14 @@ extension Participant {
     failureTimer = context.after(.seconds(15)) { [weak self] in
       guard let self, self.isPresent else { return }
       self.failureTimer = nil
-      if let signal = self.signal {
-        self.send(.leave(Participant.leaveMessage(.connectionTimeout, .resume)))
-        signal.sink.close(.goingAway)
-        self.room.service.forget(signal.id)
-        self.signal = nil
-        self.pingTimer = nil
-      }
-      self.awaitResume(reason: .connectionTimeout, within: .seconds(5))
+      // Without a socket the wait for another one has begun already.
+      guard let signal = self.signal else { return }
+      self.send(.leave(Participant.leaveMessage(.connectionTimeout, .resume)))
+      signal.sink.close(.goingAway)
+      self.room.service.forget(signal.id)
+      self.signal = nil
+      self.pingTimer = nil
+      self.awaitResume(reason: .connectionTimeout, within: .seconds(10))
     }
   }
 

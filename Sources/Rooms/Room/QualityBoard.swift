@@ -7,6 +7,8 @@ final class QualityBoard {
 
   private unowned let room: Room
   private var timer: RoomTimer?
+  /// By listener: of whom it knows.
+  private var known: [String: Set<String>] = [:]
 
   init(_ room: Room) { self.room = room }
 
@@ -34,10 +36,13 @@ final class QualityBoard {
       info.score = current.score
       infos[participant.sid] = info
     }
-    guard !changed.isEmpty else { return }
+    var known: [String: Set<String>] = [:]
+    defer { self.known = known }
     for participant in room.present where participant.signal != nil {
-      let seen = participant.subscribing.publishers.union([participant.sid])
-      guard !seen.isDisjoint(with: changed) else { continue }
+      let seen = Set(participant.subscribing.tracksByPublisher.keys).union([participant.sid]).intersection(infos.keys)
+      known[participant.sid] = seen
+      let isNews = !seen.isDisjoint(with: changed) || !seen.isSubset(of: self.known[participant.sid] ?? [])
+      guard isNews, !seen.isEmpty else { continue }
       var update = Livekit_ConnectionQualityUpdate()
       update.updates = seen.sorted().compactMap { sid in
         guard var info = infos[sid] else { return nil }

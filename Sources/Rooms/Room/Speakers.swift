@@ -56,9 +56,9 @@ final class Speakers {
         }()
     }.sorted { ($0.level, $1.sid) > ($1.level, $0.sid) }
     for participant in room.present where participant.signal != nil {
-      let heard = participant.subscribing.publishers
+      let heard = participant.subscribing.tracksByPublisher
       var changed = Livekit_SpeakersChanged()
-      changed.speakers = infos.filter { $0.sid == participant.sid || heard.contains($0.sid) }
+      changed.speakers = infos.filter { $0.sid == participant.sid || heard[$0.sid] != nil }
       if !changed.speakers.isEmpty { participant.send(.speakersChanged(changed)) }
     }
   }

@@ -24,8 +24,8 @@ final class Subscribing {
 
   private var context: RoomContext { participant.context }
 
-  /// SIDs of those from whom something is received.
-  var publishers: Set<String> { Set(subscriptions.values.map(\.track.publisher.sid)) }
+  /// How many tracks come from each participant, by its SID. Kept, as who hears whom is asked several times a second.
+  private(set) var tracksByPublisher: [String: Int] = [:]
 
   // MARK: Wishes
 
@@ -99,12 +99,15 @@ final class Subscribing {
     awaited[track.sid] = nil
     let subscription = Subscription(subscriber: participant, track: track)
     subscriptions[track.sid] = subscription
+    tracksByPublisher[track.publisher.sid, default: 0] += 1
     track.subscriptions[ObjectIdentifier(participant)] = subscription
     participant.receiving?.add(subscription)
   }
 
   private func stop(_ subscription: Subscription) {
     subscriptions[subscription.track.sid] = nil
+    let publisher = subscription.track.publisher.sid
+    if let count = tracksByPublisher[publisher] { tracksByPublisher[publisher] = count > 1 ? count - 1 : nil }
     subscription.track.subscriptions[ObjectIdentifier(participant)] = nil
     subscription.unbind()
     participant.receiving?.remove(subscription)
@@ -125,6 +128,7 @@ final class Subscribing {
       subscription.unbind()
     }
     subscriptions = [:]
+    tracksByPublisher = [:]
     awaited = [:]
   }
 
