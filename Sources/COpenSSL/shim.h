@@ -41,6 +41,9 @@ static inline int copenssl_hmac_sha1_init(EVP_MAC_CTX *ctx, const unsigned char 
   };
   return EVP_MAC_init(ctx, key, length, params);
 }
+static inline int copenssl_aead_set_tag(EVP_CIPHER_CTX *ctx, int length, void *tag) {
+  return EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, length, tag);
+}
 static inline int copenssl_aead_get_tag(EVP_CIPHER_CTX *ctx, int length, void *tag) {
   return EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, length, tag);
 }

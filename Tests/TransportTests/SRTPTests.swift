@@ -157,6 +157,137 @@ struct SRTPTests {
     #expect(wire.withUnsafeMutableBytes { receiver.unprotect(rtcp: $0) } == .authenticationFailed)
   }
 
+  @Test(arguments: SRTPProfile.allCases, [1, 2, 3] as [UInt64])
+  func judgesAndDecryptsAsLibsrtpDoes(profile: SRTPProfile, seed: UInt64) throws {
+    let master = Self.master(profile, seed: seed)
+    let sender = try SRTPSession(profile: profile, master: master, direction: .outbound)
+    let theirs = try SRTPSession(profile: profile, master: master, direction: .inbound)
+    var ours = try SRTPReceiver(profile: profile, master: master)
+    var random = SeededRandom(seed: seed)
+    var sequence: [UInt16] = [65_000, 30_000, 5]
+    var kept: [(bytes: [UInt8], isRTCP: Bool)] = []
+    var outcomes: [String: Int] = [:]
+
+    func compare(_ wire: [UInt8], isRTCP: Bool, isDamaged: Bool, _ step: Int) throws {
+      var mine = wire
+      var other = wire
+      let result = mine.withUnsafeMutableBytes { isRTCP ? ours.unprotect(rtcp: $0) : ours.unprotect(rtp: $0) }
+      let judged = other.withUnsafeMutableBytes { raw -> SRTPResult in
+        guard let base = raw.baseAddress else { return .malformed }
+        return isRTCP
+          ? theirs.unprotect(rtcp: base, length: raw.count) : theirs.unprotect(rtp: base, length: raw.count)
+      }
+      outcomes["\(judged)".prefix(4).description, default: 0] += 1
+      if case .done(let length) = judged {
+        try #require(result == judged, "step \(step): \(String(describing: result)) instead of \(judged)")
+        try #require(mine.prefix(length) == other.prefix(length), "step \(step)")
+      } else if isDamaged {
+        // Which check finds the damage first may differ; that it is found may not.
+        if case .done = result { Issue.record("step \(step): taken, libsrtp2 says \(judged)") }
+      } else {
+        try #require(result == judged, "step \(step): \(String(describing: result)) instead of \(judged)")
+      }
+    }
+
+    for step in 0..<6_000 {
+      let stream = Int.random(in: 0..<3, using: &random)
+      // Mostly the next packet; at times a long gap, beyond the window too.
+      sequence[stream] &+= Int.random(in: 0..<40, using: &random) == 0 ? .random(in: 500...3_000, using: &random) : 1
+      var packet = Sample.rtp(sequence: sequence[stream], ssrc: UInt32(stream + 1), timestamp: UInt32(step), payload: 0)
+      if Bool.random(using: &random) {
+        packet[0] |= 0x10
+        packet += [0xBE, 0xDE, 0, 1, 1, 2, 3, 4]
+      }
+      packet += (0..<Int.random(in: 0...60, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+      let isRTCP = step % 9 == 0
+      if isRTCP { packet = Sample.rtcp(ssrc: UInt32(stream + 1)) + [UInt8](repeating: 1, count: 4 * (step % 5)) }
+      var wire = packet + [UInt8](repeating: 0, count: 20)
+      let made = wire.withUnsafeMutableBytes {
+        isRTCP
+          ? sender.protect(rtcp: $0.baseAddress!, length: packet.count)
+          : sender.protect(rtp: $0.baseAddress!, length: packet.count)
+      }
+      guard case .done(let length) = made else { continue }
+      kept.append((Array(wire.prefix(length)), isRTCP))
+      // Lost, late, early, again, damaged, cut.
+      switch Int.random(in: 0..<12, using: &random) {
+      case 0: break
+      case 1, 2:
+        let index = max(
+          0, kept.count - 1 - Int.random(in: 0...(Bool.random(using: &random) ? 40 : 2500), using: &random))
+        try compare(kept[index].bytes, isRTCP: kept[index].isRTCP, isDamaged: false, step)
+      case 3:
+        var damaged = kept[kept.count - 1]
+        damaged.bytes[Int.random(in: 8..<damaged.bytes.count, using: &random)] ^=
+          1 << UInt8.random(in: 0...7, using: &random)
+        try compare(damaged.bytes, isRTCP: damaged.isRTCP, isDamaged: true, step)
+        try compare(kept[kept.count - 1].bytes, isRTCP: isRTCP, isDamaged: false, step)
+      case 4:
+        let last = kept[kept.count - 1]
+        // libsrtp2 itself must not be given less than a header.
+        let cut = Int.random(in: 20..<max(21, last.bytes.count), using: &random)
+        if last.bytes[0] & 0x10 == 0, cut < last.bytes.count {
+          try compare(Array(last.bytes.prefix(cut)), isRTCP: isRTCP, isDamaged: true, step)
+        }
+      default: try compare(kept[kept.count - 1].bytes, isRTCP: isRTCP, isDamaged: false, step)
+      }
+    }
+    #expect(outcomes["done", default: 0] > 3_000)
+    #expect(outcomes["repl", default: 0] > 200)
+    #expect(outcomes["auth", default: 0] > 100)
+  }
+
+  @Test(arguments: [("rfc7714-16.1.1", SRTPProfile.aeadAES128GCM), ("rfc7714-16.2.1", .aeadAES256GCM)])
+  func opensThePacketsOfRFC7714(file: String, profile: SRTPProfile) throws {
+    let vector = try Self.vector(file)
+    let keys = SRTPSessionKeys(cipherKey: try #require(vector["key"]), salt: try #require(vector["salt"]))
+    var receiver = try SRTPReceiver(profile: profile, rtp: keys, rtcp: keys)
+    var wire = try #require(vector["protected"])
+    let plain = try #require(vector["plain"])
+    #expect(wire.withUnsafeMutableBytes { receiver.unprotect(rtp: $0) } == .done(plain.count))
+    #expect(Array(wire.prefix(plain.count)) == plain)
+  }
+
+  @Test func refusesControlPacketsThatSayTheyAreNotEncrypted() throws {
+    // An authenticated packet with the E flag clear: only a peer that holds the keys can make one, and none should.
+    let master = Self.master(.aes128CMSHA1_80, seed: 8)
+    var receiver = try SRTPReceiver(profile: .aes128CMSHA1_80, master: master)
+    var wire = Sample.rtcp() + [0, 0, 0, 1] + [UInt8](repeating: 0, count: 10)
+    #expect(wire.withUnsafeMutableBytes { receiver.unprotect(rtcp: $0) } == .malformed)
+  }
+
+  @Test func theWindowTakesEachPacketOnce() {
+    var window = ReplayWindow()
+    #expect(window.accepts(70_000))
+    window.take(70_000)
+    #expect(!window.accepts(70_000))
+    #expect(window.accepts(70_000 - 1023))
+    #expect(!window.accepts(70_000 - 1024))
+    window.take(70_010)
+    for index in 70_001..<70_010 as Range<UInt64> { #expect(window.accepts(index)) }
+    // A jump of more than the window forgets everything in it.
+    window.take(90_000)
+    for index in (90_000 - 1023)..<90_000 as Range<UInt64> { #expect(window.accepts(index)) }
+    // A late packet does not move the window back.
+    window.take(89_000)
+    #expect(!window.accepts(90_000))
+    #expect(!window.accepts(89_000))
+    #expect(window.accepts(90_001))
+  }
+
+  @Test func theControlWindowTakesEachPacketOnce() {
+    var window = ControlReplayWindow()
+    for index in [1, 2, 500, 499, 373] as [UInt32] {
+      #expect(window.accepts(index))
+      window.take(index)
+      #expect(!window.accepts(index))
+    }
+    #expect(!window.accepts(372))
+    #expect(window.accepts(501))
+    window.take(0x7FFF_FFFF)
+    #expect(!window.accepts(500))
+  }
+
   @Test(arguments: SRTPProfile.allCases)
   func junkIsNeverTakenForMedia(profile: SRTPProfile) throws {
     var receiver = try SRTPReceiver(profile: profile, master: Self.master(profile, seed: 4))

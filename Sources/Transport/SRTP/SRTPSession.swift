@@ -1,7 +1,7 @@
 internal import CSRTP
 internal import CUSRSCTP
 
-/// Owns one `srtp_t` of libsrtp2 for one direction.
+/// Owns one `srtp_t` of libsrtp2 for one direction: the judge of `SRTPSender` and `SRTPReceiver` in the tests.
 struct SRTPSession: ~Copyable {
   enum Direction { case inbound, outbound }
 
@@ -67,14 +67,7 @@ struct SRTPSession: ~Copyable {
   }
 }
 
-/// What became of one packet.
-enum SRTPResult: Equatable {
-  /// The new length.
-  case done(Int)
-  case authenticationFailed
-  case replayed
-  case malformed
-
+extension SRTPResult {
   @inline(__always)
   fileprivate init(_ status: srtp_err_status_t, _ length: Int32) {
     switch status {
