@@ -11,6 +11,7 @@ final class Consumer: PacketSink, PacedConsumer {
   let peer: PeerID
   private(set) var producer: Producer
   let sender: PeerSender
+  let kind: MediaKind
   private(set) var parameters: ConsumerParameters
   /// Called when `layers` or `isPausedForBandwidth` changed. May not call back into the consumer.
   var onChange: ((Consumer) -> Void)?
@@ -19,20 +20,9 @@ final class Consumer: PacketSink, PacedConsumer {
 
   var payloadTypes: PayloadTypeMap
   var extensions: ExtensionPlan
-  var munger: Munger
-  var vp8: VP8Munger
-  var selector: LayerSelector
-  var sent: SequenceMap
-  var runs = ConsumerRuns()
+  var forwarder: Forwarder
   var reports = ConsumerReports()
-  var counters = ConsumerCounters()
   var nextRetransmission: UInt16
-  /// The next packet that may joins on without a gap: something was withheld.
-  var mustJoin = true
-  /// Audio: index of the stream that goes through; −1 for none.
-  var audioStream = -1
-  /// Video: index of the stream that went through last, of this producer.
-  var lastStream = -1
   private var slot = -1
   private var target = LayerTarget.highest
   private var nextRequest: Instant?
@@ -57,16 +47,18 @@ final class Consumer: PacketSink, PacedConsumer {
     extensions = ExtensionPlan(mid: parameters.mid, map: parameters.extensions)
     var random = SeededRandom(seed: seed)
     let kind = producer.parameters.kind
-    munger = Munger(
-      firstSequence: UInt16.random(in: 0..<0x8000, using: &random),
-      firstTimestamp: .random(in: 0 ... .max, using: &random),
-      clockRate: kind == .audio ? 48_000 : 90_000)
-    vp8 = VP8Munger(firstPictureID: .random(in: 0...0x7FFF, using: &random))
-    nextRetransmission = UInt16.random(in: 0..<0x8000, using: &random)
-    selector = LayerSelector(
-      isSimulcast: producer.isSimulcast, spatial: parameters.preferences.maximumSpatialLayer,
-      temporal: parameters.preferences.maximumTemporalLayer)
-    sent = SequenceMap(capacity: kind == .audio ? 64 : 512)
+    self.kind = kind
+    forwarder = Forwarder(
+      kind: kind,
+      munger: Munger(
+        firstSequence: .random(in: 0..<0x8000, using: &random), firstTimestamp: .random(in: 0 ... .max, using: &random),
+        clockRate: kind == .audio ? 48_000 : 90_000),
+      vp8: VP8Munger(firstPictureID: .random(in: 0...0x7FFF, using: &random)),
+      selector: LayerSelector(
+        isSimulcast: producer.isSimulcast, spatial: parameters.preferences.maximumSpatialLayer,
+        temporal: parameters.preferences.maximumTemporalLayer),
+      sent: SequenceMap(capacity: kind == .audio ? 64 : 512))
+    nextRetransmission = .random(in: 0..<0x8000, using: &random)
     slot = sender.attach(self, now: now)
     producer.add(self)
     retarget(now: now)
@@ -79,7 +71,7 @@ final class Consumer: PacketSink, PacedConsumer {
     onChange = nil
   }
 
-  var kind: MediaKind { producer.parameters.kind }
+  var counters: ConsumerCounters { forwarder.counters }
   var senderSlot: Int { slot }
 
   // MARK: What is wanted
@@ -126,10 +118,12 @@ final class Consumer: PacketSink, PacedConsumer {
 
   /// Layers that go through now; nil for none. Audio has layer 0, 0.
   var layers: (spatial: Int, temporal: Int)? {
-    guard kind == .video else { return mustJoin ? nil : (0, 0) }
-    guard let current = selector.current, selector.stream < producer.streams.count else { return nil }
+    guard kind == .video else { return forwarder.mustJoin ? nil : (0, 0) }
+    guard let current = forwarder.selector.current, forwarder.selector.stream < producer.streams.count else {
+      return nil
+    }
     // No higher than what there is.
-    let stream = producer.streams[selector.stream]
+    let stream = producer.streams[forwarder.selector.stream]
     return (min(current.spatial, stream.highestSpatialLayer), min(current.temporal, stream.highestTemporalLayer))
   }
 
@@ -145,7 +139,7 @@ final class Consumer: PacketSink, PacedConsumer {
       spatial = min(spatial, spatialTarget)
       temporal = min(temporal, temporalTarget)
     }
-    selector.setTarget(spatial: spatial, temporal: temporal)
+    forwarder.selector.setTarget(spatial: spatial, temporal: temporal)
     nextRequest = nil
     advance(to: now)
   }
@@ -153,8 +147,7 @@ final class Consumer: PacketSink, PacedConsumer {
   /// Packets are withheld from here on, or were: what comes next goes on without a gap, video at a key frame. For pauses,
   /// and for who forwards the loudest only.
   func interrupt() {
-    mustJoin = true
-    selector.stop()
+    forwarder.interrupt()
   }
 
   /// Another track takes the place of this one in the same m-line: the subscriber sees one stream go on.
@@ -167,13 +160,7 @@ final class Consumer: PacketSink, PacedConsumer {
     producer = other
     other.add(self)
     payloadTypes = types
-    let old = selector
-    selector = LayerSelector(isSimulcast: other.isSimulcast, spatial: old.targetSpatial, temporal: old.targetTemporal)
-    sent.removeAll()
-    audioStream = -1
-    lastStream = -1
-    mustJoin = true
-    runs.forgetSource()
+    forwarder.replaceSource(isSimulcast: other.isSimulcast)
     sender.demandChanged()
     retarget(now: now)
     return true
@@ -189,7 +176,7 @@ final class Consumer: PacketSink, PacedConsumer {
   /// Notices layers that died or came back and asks for the key frames that are needed. Every 100 ms or so.
   func advance(to now: Instant) {
     guard kind == .video, !isPaused else { return }
-    let needed = selector.advance(producer.streams, now: now)
+    let needed = forwarder.selector.advance(producer.streams, now: now)
     report()
     guard let needed, nextRequest.map({ now >= $0 }) ?? true else { return }
     nextRequest = now + .milliseconds(500)
@@ -219,10 +206,11 @@ final class Consumer: PacketSink, PacedConsumer {
 
   /// The subscriber cannot decode (PLI, FIR).
   func receivePictureLoss(now: Instant) {
-    counters.pictureLossIndications &+= 1
+    forwarder.counters.pictureLossIndications &+= 1
     guard kind == .video, !isPaused else { return }
     producer.requestKeyFrame(
-      spatialLayer: selector.isSimulcast ? (selector.streamLayer < 0 ? selector.aim : selector.streamLayer) : 0,
+      spatialLayer: forwarder.selector.isSimulcast
+        ? (forwarder.selector.streamLayer < 0 ? forwarder.selector.aim : forwarder.selector.streamLayer) : 0,
       now: now)
   }
 
@@ -245,7 +233,7 @@ final class Consumer: PacketSink, PacedConsumer {
         var sum = 0.0
         for spatial in 0..<LayerBitrates.spatialCount {
           let own = stream.rate.bitrate(spatial: spatial, temporal: temporal)
-          if selector.isSimulcast {
+          if forwarder.selector.isSimulcast {
             guard spatial == stream.spatialLayer else { continue }
             demand.bitrates[spatial, temporal] = max(demand.bitrates[spatial, temporal], Int(own))
           } else {

@@ -13,19 +13,19 @@ extension Consumer {
     let pause = max(reports.roundTrip ?? Self.defaultRoundTrip, .milliseconds(10))
     let guardTime = UInt16(clamping: Int64(pause.inMilliseconds * 0.9))
     for sequence in lost {
-      counters.nacked &+= 1
+      forwarder.counters.nacked &+= 1
       guard answer(sequence, guardTime, now) else {
-        counters.nacksIgnored &+= 1
+        forwarder.counters.nacksIgnored &+= 1
         continue
       }
     }
   }
 
   private func answer(_ sequence: UInt16, _ guardTime: UInt16, _ now: Instant) -> Bool {
-    guard let extended = sent.extend(sequence), sent.covers(extended) else { return false }
-    guard let entry = sent[extended] else {
+    guard let extended = forwarder.sent.extend(sequence), forwarder.sent.covers(extended) else { return false }
+    guard let entry = forwarder.sent[extended] else {
       // Nothing was sent there. A packet of the source before the current one will not come any more: close the hole.
-      guard mustJoin || extended < runs.current.first else { return false }
+      guard forwarder.mustJoin || extended < forwarder.runs.current.first else { return false }
       fill(extended, now: now)
       return true
     }
@@ -33,14 +33,14 @@ extension Consumer {
       entry.retransmissions == 0 || SequenceMap.milliseconds(now) &- entry.retransmittedAt >= guardTime
     else { return false }
     if entry.isFiller {
-      sent.retransmitted(extended, now: now)
+      forwarder.sent.retransmitted(extended, now: now)
       fill(extended, now: now)
       return true
     }
     guard entry.streamIndex < producer.streams.count,
       let length = producer.streams[entry.streamIndex].history.packet(entry.extendedSequence)?.bytes.count
     else { return false }
-    sent.retransmitted(extended, now: now)
+    forwarder.sent.retransmitted(extended, now: now)
     if sender.admits(.retransmission, bytes: length, now: now) {
       guard let built = write(sequence, isRetransmission: true, into: sender.buffer, now: now) else { return false }
       sender.transmit(built, kind: .retransmission, now: now)
@@ -52,11 +52,12 @@ extension Consumer {
 
   /// Sends padding alone under a number that nothing else will fill, so that the subscriber does not wait for it.
   func fill(_ sequence: Int64, now: Instant) {
-    sent.fill(sequence)
-    guard sent.covers(sequence), let built = writeFiller(UInt16(truncatingIfNeeded: sequence), into: sender.buffer)
+    forwarder.sent.fill(sequence)
+    guard forwarder.sent.covers(sequence),
+      let built = writeFiller(UInt16(truncatingIfNeeded: sequence), into: sender.buffer)
     else { return }
-    counters.paddingPackets &+= 1
-    counters.paddingOctets &+= built.length
+    forwarder.counters.paddingPackets &+= 1
+    forwarder.counters.paddingOctets &+= built.length
     sender.transmit(built, kind: .audio, now: now)
   }
 }

@@ -63,22 +63,23 @@ extension Consumer {
   /// Time line: the stream's own mapping, which the publisher's reports keep, shifted as the packets are, so that audio
   /// and video of a publisher stay together over layer switches.
   func senderReport(now: Instant, clock: NTPClock) -> SenderReport? {
-    guard runs.hasBegun, counters.packets > 0, counters.packets != reports.packetsReported else { return nil }
-    let index = kind == .audio ? audioStream : selector.stream
+    guard forwarder.runs.hasBegun, forwarder.counters.packets > 0, forwarder.counters.packets != reports.packetsReported
+    else { return nil }
+    let index = forwarder.stream
     let timestamp: UInt32
     if index >= 0, index < producer.streams.count, let source = producer.streams[index].rtpTimestamp(at: now) {
-      timestamp = source &+ runs.current.timestampOffset
+      timestamp = source &+ forwarder.runs.current.timestampOffset
     } else {
-      guard let at = munger.highestAt else { return nil }
-      let elapsed = (now - at).inSeconds * Double(munger.clockRate)
-      timestamp = munger.highestTimestamp &+ UInt32(truncatingIfNeeded: Int64(elapsed))
+      guard let at = forwarder.munger.highestAt else { return nil }
+      let elapsed = (now - at).inSeconds * Double(forwarder.munger.clockRate)
+      timestamp = forwarder.munger.highestTimestamp &+ UInt32(truncatingIfNeeded: Int64(elapsed))
     }
     let ntp = clock.ntp(at: now)
-    reports.sent(ntp, packets: counters.packets, now: now)
+    reports.sent(ntp, packets: forwarder.counters.packets, now: now)
     return SenderReport(
       sender: parameters.ssrc, ntp: ntp, rtpTimestamp: timestamp,
-      packetCount: UInt32(truncatingIfNeeded: counters.packets),
-      octetCount: UInt32(truncatingIfNeeded: counters.octets),
+      packetCount: UInt32(truncatingIfNeeded: forwarder.counters.packets),
+      octetCount: UInt32(truncatingIfNeeded: forwarder.counters.octets),
       blocks: [])
   }
 
@@ -104,16 +105,14 @@ extension Consumer {
     if let block = reports.block {
       statistics.fractionLost = block.fractionLost
       statistics.packetsLost = Int(block.cumulativeLost)
-      statistics.jitter = Double(block.jitter) * 1000 / Double(munger.clockRate)
+      statistics.jitter = Double(block.jitter) * 1000 / Double(forwarder.munger.clockRate)
     }
     return statistics
   }
 
-  /// Bytes that the consumer itself takes.
-  var memory: Int { class_getInstanceSize + sent.memory }
-  private var class_getInstanceSize: Int {
-    MemoryLayout<PayloadTypeMap>.size + MemoryLayout<Munger>.size + MemoryLayout<VP8Munger>.size
-      + MemoryLayout<LayerSelector>.size + MemoryLayout<ConsumerRuns>.size + MemoryLayout<ConsumerReports>.size
-      + MemoryLayout<ConsumerCounters>.size + MemoryLayout<ConsumerParameters>.size + MemoryLayout<ExtensionPlan>.size
+  /// Bytes that the consumer takes, roughly.
+  var memory: Int {
+    MemoryLayout<Forwarder>.size + MemoryLayout<PayloadTypeMap>.size + MemoryLayout<ConsumerReports>.size
+      + MemoryLayout<ConsumerParameters>.size + MemoryLayout<ExtensionPlan>.size + 128 + forwarder.sent.memory
   }
 }

@@ -148,15 +148,15 @@ extension Consumer {
   func write(
     _ sequence: UInt16, isRetransmission: Bool, into buffer: UnsafeMutableRawBufferPointer, now: Instant
   ) -> BuiltPacket? {
-    guard let extended = sent.extend(sequence), let entry = sent[extended] else { return nil }
+    guard let extended = forwarder.sent.extend(sequence), let entry = forwarder.sent[extended] else { return nil }
     if entry.isFiller { return writeFiller(sequence, into: buffer) }
-    guard let run = runs.run(of: entry, sequence: extended), entry.streamIndex < producer.streams.count,
+    guard let run = forwarder.runs.run(of: entry, sequence: extended), entry.streamIndex < producer.streams.count,
       let packet = producer.streams[entry.streamIndex].history.packet(entry.extendedSequence)
     else { return nil }
     guard isRetransmission else {
       guard let built = build(packet, entry, run, sequence: sequence, into: buffer, now: now) else { return nil }
-      counters.packets &+= 1
-      counters.octets &+= packet.header.payload.count
+      forwarder.counters.packets &+= 1
+      forwarder.counters.octets &+= packet.header.payload.count
       return built
     }
     let hasOwn = parameters.retransmissionSSRC != nil && payloadTypes.retransmission(packet.header.payloadType) != nil
@@ -165,8 +165,8 @@ extension Consumer {
       let built = build(packet, entry, run, sequence: sequence, retransmission: own, into: buffer, now: now)
     else { return nil }
     if own != nil { nextRetransmission = nextRetransmission &+ 1 }
-    counters.retransmittedPackets &+= 1
-    counters.retransmittedOctets &+= packet.header.payload.count
+    forwarder.counters.retransmittedPackets &+= 1
+    forwarder.counters.retransmittedOctets &+= packet.header.payload.count
     return built
   }
 
@@ -175,24 +175,25 @@ extension Consumer {
     guard let type = producer.parameters.codecs.lazy.compactMap({ self.payloadTypes.payloadType($0.payloadType) }).first
     else { return nil }
     let header = RTPHeader(
-      payloadType: PayloadType(type), sequence: sequence, timestamp: munger.highestTimestamp, ssrc: parameters.ssrc)
+      payloadType: PayloadType(type), sequence: sequence, timestamp: forwarder.munger.highestTimestamp,
+      ssrc: parameters.ssrc)
     return writePadding(header, 4, into: buffer)
   }
 
   func writePadding(_ bytes: Int, into buffer: UnsafeMutableRawBufferPointer, now: Instant) -> BuiltPacket? {
     guard let own = parameters.retransmissionSSRC, kind == .video else { return nil }
     // Something that was sent lately does some good; a packet that is much longer than wanted would lie to the prober.
-    if bytes > 200, let highest = sent.highest, let entry = sent[highest], !entry.isFiller,
+    if bytes > 200, let highest = forwarder.sent.highest, let entry = forwarder.sent[highest], !entry.isFiller,
       entry.streamIndex < producer.streams.count,
       let packet = producer.streams[entry.streamIndex].history.packet(entry.extendedSequence),
-      let run = runs.run(of: entry, sequence: highest), packet.bytes.count <= bytes + 100,
+      let run = forwarder.runs.run(of: entry, sequence: highest), packet.bytes.count <= bytes + 100,
       let built = build(
         packet, entry, run, sequence: UInt16(truncatingIfNeeded: highest), retransmission: nextRetransmission,
         into: buffer, now: now)
     {
       nextRetransmission = nextRetransmission &+ 1
-      counters.paddingPackets &+= 1
-      counters.paddingOctets &+= built.length
+      forwarder.counters.paddingPackets &+= 1
+      forwarder.counters.paddingOctets &+= built.length
       return built
     }
     guard
@@ -200,7 +201,8 @@ extension Consumer {
         .compactMap({ self.payloadTypes.retransmission($0.payloadType) }).first
     else { return nil }
     let header = RTPHeader(
-      payloadType: PayloadType(type), sequence: nextRetransmission, timestamp: munger.highestTimestamp, ssrc: own)
+      payloadType: PayloadType(type), sequence: nextRetransmission, timestamp: forwarder.munger.highestTimestamp,
+      ssrc: own)
     guard buffer.count >= 400,
       let head = extensions.write(
         ExtensionElements(), of: UnsafeRawBufferPointer(start: nil, count: 0), codec: .vp8, frameNumberOffset: 0,
@@ -212,8 +214,8 @@ extension Consumer {
     for index in 0..<padding { buffer[head.end + index] = 0 }
     buffer[head.end + padding - 1] = UInt8(truncatingIfNeeded: padding)
     nextRetransmission = nextRetransmission &+ 1
-    counters.paddingPackets &+= 1
-    counters.paddingOctets &+= head.end + padding
+    forwarder.counters.paddingPackets &+= 1
+    forwarder.counters.paddingOctets &+= head.end + padding
     return BuiltPacket(length: head.end + padding, transportSequenceOffset: head.transportSequenceOffset)
   }
 

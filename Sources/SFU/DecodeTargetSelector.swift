@@ -47,7 +47,7 @@ struct DecodeTargetSelector: Sendable {
   ) -> LayerSelector.Decision {
     let key = UInt32(descriptor.frameNumber)
     let verdict: UInt8
-    if let known = frames[key] {
+    if let known = frames.verdict(key, isInOrder: isInOrder) {
       verdict = known
     } else {
       verdict = decide(packet, descriptor, stream, spatial, temporal, isInOrder)

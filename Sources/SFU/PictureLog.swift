@@ -9,8 +9,11 @@ struct PictureLog: Sendable {
   init() {}
 
   /// By what identifies the picture within its stream: its timestamp, or its frame number.
-  subscript(_ key: UInt32) -> UInt8? {
+  ///
+  /// - Parameter isInOrder: The packet asking is the newest of its stream: it belongs to the newest picture or to a new one.
+  func verdict(_ key: UInt32, isInOrder: Bool) -> UInt8? {
     if used > 0, keys[newest] == key { return verdicts[newest] }
+    if isInOrder { return nil }
     for age in 1..<Self.count where age < used {
       let index = (newest &- age) & (Self.count - 1)
       if keys[index] == key { return verdicts[index] }

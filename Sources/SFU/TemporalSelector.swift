@@ -38,7 +38,7 @@ struct TemporalSelector: Sendable {
 
   /// Whether the packet goes through.
   mutating func select(_ packet: borrowing RoutedPacket, target: Int, isInOrder: Bool) -> Bool {
-    if let verdict = pictures[packet.header.timestamp] { return verdict != 0 }
+    if let verdict = pictures.verdict(packet.header.timestamp, isInOrder: isInOrder) { return verdict != 0 }
     let layer = packet.temporalLayer
     var highest = rise.limit(packet.extendedSequence, current)
     if isInOrder {

@@ -29,7 +29,7 @@ struct VP9Selector: Sendable {
     let layer = Int(descriptor.spatialLayer ?? 0)
     let key = packet.header.timestamp
     let verdict: UInt8
-    if let known = pictures[key] {
+    if let known = pictures.verdict(key, isInOrder: isInOrder) {
       verdict = known
     } else {
       let sequence = packet.extendedSequence

@@ -23,6 +23,8 @@ struct Subscriber {
   let codec: MediaCodec
   /// By extended sequence number. Fillers have no body.
   private(set) var packets: [Int64: Received] = [:]
+  private var lowest = Int64.max
+  private var highest = Int64.min
   private(set) var duplicates = 0
   private(set) var retransmissions = 0
   private(set) var paddings = 0
@@ -88,20 +90,21 @@ struct Subscriber {
         }
       }
       packets[sequence] = received
+      lowest = min(lowest, sequence)
+      highest = max(highest, sequence)
     }
     queue.removeAll(keepingCapacity: true)
   }
 
   /// Numbers between the first and the last that did not come.
   func gaps() -> [Int64] {
-    guard let first = packets.keys.min(), let last = packets.keys.max() else { return [] }
-    return (first...last).filter { packets[$0] == nil }
+    packets.isEmpty ? [] : (lowest...highest).filter { packets[$0] == nil }
   }
 
   /// What it would ask for: the recent ones.
   func missing() -> [UInt16] {
-    guard let last = packets.keys.max(), let first = packets.keys.min() else { return [] }
-    return (max(first, last - 400)...last).filter { packets[$0] == nil }.map { UInt16(truncatingIfNeeded: $0) }
+    guard !packets.isEmpty else { return [] }
+    return (max(lowest, highest - 400)...highest).filter { packets[$0] == nil }.map { UInt16(truncatingIfNeeded: $0) }
   }
 
   /// In the order of their numbers, without padding.
