@@ -64,6 +64,7 @@ final class HostedPeer {
     case .iceDisconnected, .consentLost: interrupt()
     case .iceFailed(let reason):
       if wasConnected { interrupt() } else { onEvent?(.peerFailed(id, "ICE: \(reason)")) }
+    case .failed(.closedByPeer): onEvent?(.peerClosed(id))
     case .failed(let error): onEvent?(.peerFailed(id, "\(error)"))
     }
   }

@@ -69,6 +69,8 @@ package enum RoomMediaEvent: Sendable {
   /// A pair works again.
   case peerReconnected(PeerID)
   case peerFailed(PeerID, String)
+  /// The peer ended its DTLS association: it is leaving, or begins anew.
+  case peerClosed(PeerID)
   /// A channel is open in both directions.
   case dataChannelOpen(PeerID, DataChannelLabel)
   case data(PeerID, DataChannelLabel, [UInt8])

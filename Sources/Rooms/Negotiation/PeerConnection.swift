@@ -115,6 +115,12 @@ class PeerConnection {
     participant.failed(self, reason)
   }
 
+  /// The client ended the connection.
+  func receiveClosed() {
+    guard link != .closed else { return }
+    participant.closedByClient(self)
+  }
+
   // MARK: Descriptions
 
   /// Tells the worker what the far end said about its transport.

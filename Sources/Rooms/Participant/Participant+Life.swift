@@ -100,6 +100,15 @@ extension Participant {
     reconnectFully(wasActive ? .mediaFailure : .joinFailure)
   }
 
+  /// The client ended a connection. Its goodbye, or its new beginning, follows over the socket; DTLS was faster.
+  func closedByClient(_ peer: PeerConnection) {
+    isLeaving = true
+    failureTimer = context.after(.seconds(3)) { [weak self] in
+      guard let self, self.isPresent else { return }
+      self.reconnectFully(.mediaFailure)
+    }
+  }
+
   // MARK: Socket
 
   /// The socket is gone. Before anything worked that is the end; else the participant may come back.
@@ -107,7 +116,7 @@ extension Participant {
     signal = nil
     pingTimer = nil
     guard isPresent else { return }
-    if wasActive {
+    if wasActive, !isLeaving {
       awaitResume(reason: .signalClose, within: context.configuration.resumeTimeout)
     } else {
       end(.signalClose)

@@ -46,6 +46,8 @@ final class Participant {
   var quality = QualityRecord()
   /// ICE and DTLS of the primary connection were done at some time.
   var wasActive = false
+  /// It closed a connection of its own accord.
+  var isLeaving = false
 
   // Timers, by what they wait for.
   var pingTimer: RoomTimer?

@@ -156,6 +156,7 @@ final class RoomCore {
     case .peerConnected(let id), .peerReconnected(let id): connection(id)?.receiveConnected()
     case .peerDisconnected(let id): connection(id)?.receiveInterrupted()
     case .peerFailed(let id, let reason): connection(id)?.receiveFailed(reason)
+    case .peerClosed(let id): connection(id)?.receiveClosed()
     case .dataChannelOpen: break
     case .data(let id, let label, let bytes):
       guard let participant = connection(id)?.participant else { return }
