@@ -76,8 +76,8 @@ enum CrossOrigin {
   }
 }
 
-/// Adds `/rtc/validate`, `/rtc/v1/validate` and `/twirp/livekit.…` to the router, and plain answers where only an
-/// upgrade makes sense.
+/// Adds `/rtc/validate`, `/rtc/v1/validate`, `/twirp/livekit.…`, `/whip/…` and `/whep/…` to the router, and plain
+/// answers where only an upgrade makes sense.
 package func addRooms<Context: RequestContext & RemoteAddressed>(to router: Router<Context>, services: RoomsServices) {
   for (path, isSingle) in [("/rtc", false), ("/rtc/v1", true)] {
     router.get(RouterPath(path + "/validate")) { request, context in
@@ -91,6 +91,7 @@ package func addRooms<Context: RequestContext & RemoteAddressed>(to router: Rout
     router.on(RouterPath(path + "/validate"), method: .options) { _, _ in CrossOrigin.preflight }
   }
   addTwirp(to: router, services: services)
+  addEndpoints(to: router, services: services)
 }
 
 /// Clients ask here why an upgrade failed: a browser shows a script no status of a WebSocket.
