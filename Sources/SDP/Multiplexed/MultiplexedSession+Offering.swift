@@ -34,13 +34,17 @@ extension MultiplexedSession {
     return isTransportNew || sections.contains { $0.isNew || $0.sender?.trackID != $0.offered?.trackID }
   }
 
-  /// Finds a section: one that rested a whole exchange, or a new one.
+  /// Finds a section: one that rested a whole exchange and never carried this stream, or a new one, or any that rested.
+  /// LiveKit's native SDK takes a stream that comes back to its old section for one that it has already announced.
   mutating func placeInOffer(_ sender: SenderDescription) throws(NegotiationError) -> String {
     let free = sections.indices.filter {
       sections[$0].kind == sender.kind && sections[$0].sender == nil && !sections[$0].isRefused
         && (sections[$0].occupancy == .fresh || sections[$0].occupancy == .rested)
     }
-    if let index = free.first {
+    let isCrowded = sections.count >= min(MultiplexedSession.crowd, policy.maximumSections)
+    if let index = free.first(where: { !sections[$0].carried.contains(sender.streamID) })
+      ?? (isCrowded ? free.first : nil)
+    {
       sections[index].sender = sender
       sections[index].occupancy = .used
       return sections[index].mid
@@ -73,6 +77,7 @@ extension MultiplexedSession {
     var media: [MediaDescription] = []
     for index in sections.indices {
       sections[index].offered = sections[index].sender
+      if let stream = sections[index].sender?.streamID { sections[index].carried.insert(stream) }
       sections[index].isNew = false
       media.append(offerSection(sections[index]))
     }

@@ -38,6 +38,9 @@ package struct MultiplexedSession: Sendable {
   var nextMid = 0
   var isTransportNew = false
   private var version: UInt64 = 0
+
+  /// From so many sections on a free one is used again whatever it carried: descriptions may not grow without end.
+  static let crowd = 64
   private var localDescription: SessionDescription?
 
   struct Saved: Sendable {
@@ -68,6 +71,8 @@ package struct MultiplexedSession: Sendable {
     /// Offerer: what the last offer carried, and what the last answered one did.
     var offered: SenderDescription?
     var answered: SenderDescription?
+    /// Offerer: streams that its offers carried so far.
+    var carried: Set<String> = []
     var isNew = true
     var occupancy = Occupancy.fresh
     /// Refused with port 0 in the last exchange: its place may be taken over by another section (RFC 9429 §5.2.2).

@@ -6,10 +6,11 @@ func room(_ role: MultiplexedSession.Role = .answerer, setup: DTLSSetup = .passi
 }
 
 func track(
-  _ kind: SectionKind, _ id: String, ssrc: UInt32 = 1000, codecs: [String] = [], rtx: Bool = true
+  _ kind: SectionKind, _ id: String, ssrc: UInt32 = 1000, codecs: [String] = [], rtx: Bool = true,
+  stream: String = "PA_x|camera"
 ) -> SenderDescription {
   SenderDescription(
-    kind: kind, streamID: "PA_x|camera", trackID: id, ssrc: SSRC(ssrc),
+    kind: kind, streamID: stream, trackID: id, ssrc: SSRC(ssrc),
     retransmissionSSRC: rtx && kind == .video ? SSRC(ssrc + 1) : nil, cname: "PA_x",
     codecs: codecs.map { SenderCodec($0) })
 }

@@ -84,8 +84,24 @@ import Testing
     #expect(offer.media.map { offer.direction(of: $0) } == [.inactive, .sendonly])
     #expect(offer.media[0].attribute("msid") == nil && offer.media[0].ssrcs.isEmpty && !offer.media[0].formats.isEmpty)
     _ = try session.receiveAnswer(accept(offer))
-    #expect(try session.addSender(track(.audio, "TR_3", ssrc: 3)) == "0")
+    #expect(try session.addSender(track(.audio, "TR_3", ssrc: 3, stream: "PA_y|camera")) == "0")
     #expect(try session.addSender(track(.video, "TR_4", ssrc: 4)) == "2")
+  }
+
+  /// LiveKit's native SDK announces a stream once a section: one that comes back to its section is not announced.
+  @Test func givesAStreamNoSectionThatItHadBefore() throws {
+    var session = room(.offerer)
+    var mids: [String] = []
+    for round in 0..<80 {
+      mids.append(try session.addSender(track(.audio, "TR_1", ssrc: UInt32(round + 1))) ?? "")
+      _ = try session.receiveAnswer(accept(session.makeOffer()))
+      session.removeSender(trackID: "TR_1")
+      _ = try session.receiveAnswer(accept(session.makeOffer()))
+    }
+    #expect(mids.prefix(64) == (0..<64).map(String.init)[...])
+    // Not without end.
+    #expect(session.settledSections.count == 64)
+    #expect(try session.addSender(track(.audio, "TR_2", ssrc: 9, stream: "PA_y|camera")) == "0")
   }
 
   @Test func changesDuringAnExchangeWaitForTheNext() throws {
