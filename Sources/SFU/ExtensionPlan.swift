@@ -56,7 +56,7 @@ struct ExtensionPlan: Sendable {
   }
 
   /// Bytes that the extension takes at most beyond the publisher's.
-  static let overhead = 64
+  static let overhead = 128
 
   /// Writes the header extension behind a fixed header.
   ///
