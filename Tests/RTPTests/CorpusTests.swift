@@ -21,4 +21,10 @@ import Testing
     #expect(all.count > 100)
     for bytes in all { fuzzRTCP(bytes) }
   }
+
+  @Test func everyPayloadOfTheFuzzerIsTakenWithoutATrap() throws {
+    let all = try inputs("payload")
+    #expect(all.count > 100)
+    for bytes in all { fuzzPayload(bytes) }
+  }
 }

@@ -1,0 +1,1 @@
+../Fuzz/Sources/FuzzPayload/FuzzPayload.swift

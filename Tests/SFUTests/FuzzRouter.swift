@@ -1,0 +1,1 @@
+../Fuzz/Sources/FuzzRouter/FuzzRouter.swift
