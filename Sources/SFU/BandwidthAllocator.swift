@@ -34,6 +34,8 @@ struct BandwidthAllocator: Sendable {
   private static let upDelay: ClosedRange<Duration> = .seconds(2) ... .seconds(16)
   /// A step up that was taken back within this time did not last.
   private static let trial = Duration.seconds(5)
+  /// The smallest picture is held for so long though it does not fit: to pause costs a key frame and seconds.
+  private static let pauseDelay = Duration.milliseconds(800)
   /// Assumed of pictures that were not measured yet.
   private static let assumed = [150_000, 500_000, 1_700_000]
 
@@ -42,6 +44,8 @@ struct BandwidthAllocator: Sendable {
     var isNew = true
     var raisedAt: Instant?
     var loweredAt: Instant?
+    /// Since when the smallest picture does not fit.
+    var shortSince: Instant?
     var delay = BandwidthAllocator.upDelay.lowerBound
   }
 
@@ -85,8 +89,10 @@ struct BandwidthAllocator: Sendable {
     allocation.used = reserve
     allocation.wanted = reserve
     claims.sort { $0.index < $1.index }
-    for claim in claims {
-      let id = demands[claim.index].id
+    for index in claims.indices {
+      let id = demands[claims[index].index].id
+      hold(&claims[index], id, now: now)
+      let claim = claims[index]
       let step = claim.given >= 0 ? claim.steps[claim.given] : Step(target: .paused, cost: 0)
       remember(id, claim: claim, target: step.target, now: now)
       allocation.shares.append(Allocation.Share(id: id, target: step.target, bitrate: step.cost))
@@ -185,6 +191,18 @@ struct BandwidthAllocator: Sendable {
 
   private func unmeasured(_ demand: BandwidthDemand) -> Int {
     demand.bitrates.isEmpty ? Self.assumed[min(max(demand.maximumSpatialLayer, 0), 2)] : 0
+  }
+
+  /// Gives the smallest picture for a moment more to who has one and should be paused.
+  private mutating func hold(_ claim: inout Claim, _ id: ConsumerID, now: Instant) {
+    guard var past = memory[id], claim.given < 0, claim.held >= 0, !claim.steps.isEmpty, past.target != .paused else {
+      memory[id]?.shortSince = nil
+      return
+    }
+    let since = past.shortSince ?? now
+    past.shortSince = since
+    memory[id] = past
+    if now - since < Self.pauseDelay { claim.given = 0 }
   }
 
   private mutating func remember(_ id: ConsumerID, claim: Claim, target: LayerTarget, now: Instant) {

@@ -8,8 +8,8 @@ struct ProbeEstimator: Sendable {
   private static let unsaturated = 0.9
   /// Then a little less than what came through is what it carries.
   private static let utilisation = 0.95
-  /// Receivers that gather packets make a rate that no path has.
-  private static let largestRatio = 2.0
+  /// Receivers that gather packets, or are held up, make a rate that no path has.
+  private static let largestRatio = 1.5
   private static let longest = Duration.seconds(1)
 
   private var cluster: UInt8 = 0

@@ -7,6 +7,7 @@ struct RateController: Sendable {
 
   /// β of §5.6.
   private static let backoff = 0.85
+  private static let limitedBackoff = 0.7
   /// η: 8 % a second.
   private static let multiplicativeIncrease = 1.08
   /// Never beyond 1.5 · R_hat, plus a little so that small rates can grow.
@@ -110,9 +111,10 @@ struct RateController: Sendable {
     // While a queue stands, what came out of it lately is the link's rate.
     let received = Double(recent ?? acknowledged)
     var lowered = received * Self.backoff
-    if isLimited, slope < Self.congestedSlope {
-      // A passing queue under a flow that is far below the estimate: the estimate is what is wrong, not the flow.
-      lowered = max(lowered, bitrate * Self.backoff)
+    if isLimited {
+      // A queue under a flow that is far below the estimate: the estimate may be wrong, or the receiver was held up for a
+      // moment. What arrives says little of the path, so it falls by steps until the flow is near it.
+      lowered = max(lowered, bitrate * (slope < Self.congestedSlope ? Self.backoff : Self.limitedBackoff))
     } else {
       if lowered > bitrate, let estimate = capacity.estimate { lowered = estimate * Self.backoff }
       if let lower = capacity.lower, received < lower { capacity.forget() }

@@ -165,7 +165,7 @@ class Bench:
         path.write_text(yaml(configuration))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")}
         with self._spawn(
-            link.command(0, "nice", "-n", "-10", binary(), "serve", "--config", str(path)), "parley",
+            link.command(0, "nice", "-n", "-12", binary(), "serve", "--config", str(path)), "parley",
             env=environment | self.environment,
         ) as process:
             ready = link.command(
@@ -185,7 +185,7 @@ class Bench:
         command = [sys.executable, "-m", "support.viewer", role, f"http://{link.addresses[0]}:{HTTP}",
                    token(role, "congestion"), *map(str, rest)]
         return self._spawn(
-            link.command(side, "nice", "-n", "-5", *command), role, stdout=subprocess.PIPE, text=True, cwd=HERE
+            link.command(side, "nice", "-n", "-12", *command), role, stdout=subprocess.PIPE, text=True, cwd=HERE
         )
 
     def run(self, scenario, log=None):

@@ -16,6 +16,8 @@ struct BottleneckLink {
   var jitter: Duration
   /// Probability, 0…1.
   var loss: Double
+  /// The receiver is held up for up to so long, about three times a second: a busy machine, a radio that sleeps.
+  var stall = Duration.zero
   /// Below RTP on the wire: UDP and IPv4 headers and the SRTP tag.
   static let overhead = 38
 
@@ -23,6 +25,8 @@ struct BottleneckLink {
   private var random: SeededRandom
   private var busyUntil = Instant.zero
   private var lastArrival = Instant.zero
+  private var stallBegin = Instant.zero
+  private var stallEnd = Instant.zero
   private var inFlight: [Delivery] = []
   private var head = 0
 
@@ -52,6 +56,13 @@ struct BottleneckLink {
     let extra = jitter == .zero ? 0 : Int64.random(in: 0...jitter.nanoseconds, using: &random)
     // Jitter without reordering, as a radio's scheduler makes it.
     lastArrival = max(lastArrival, busyUntil + propagation + .nanoseconds(extra))
+    if stall > .zero {
+      if lastArrival >= stallEnd {
+        stallBegin = stallEnd + .milliseconds(Int64.random(in: 50...550, using: &random))
+        stallEnd = stallBegin + .nanoseconds(Int64.random(in: 0...stall.nanoseconds, using: &random))
+      }
+      if lastArrival >= stallBegin { lastArrival = max(lastArrival, stallEnd) }
+    }
     inFlight.append(Delivery(arrival: lastArrival, bytes: bytes, packet: packet))
   }
 

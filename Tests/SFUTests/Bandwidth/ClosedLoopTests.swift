@@ -73,6 +73,18 @@ import Testing
     #expect(room.longestQueue < .milliseconds(200))
   }
 
+  /// A busy receiver takes packets late and many at once.
+  @Test(arguments: [(3000, 60, 1_000_000), (800, 60, 350_000), (3000, 120, 400_000)])
+  func keepsAPictureThoughTheReceiverIsHeldUp(rate: Int, stall: Int64, video: Int) {
+    let room = room(BottleneckLink(rate: rate * 1000))
+    room.link.stall = .milliseconds(stall)
+    room.tickInterval = 5...20
+    room.run(for: .seconds(60))
+    #expect(room.video(from: .seconds(20), to: .seconds(60)) >= video)
+    #expect(room.longestQueue < .milliseconds(200))
+    #expect(room.consumers[1].targets.allSatisfy { $0.target != .paused })
+  }
+
   @Test func followsAStepDownAndUp() throws {
     let room = room(BottleneckLink(rate: 3_000_000))
     room.run(for: .seconds(15))

@@ -229,14 +229,17 @@ private final class Wire: PacketTransport {
     #expect(source.targets == [.layer(spatial: 0, temporal: 3)])
     sender.receive(maximumBitrate: 100_000, now: at(100))
     sender.tick(now: at(150))
+    // Held for a moment, then paused.
+    #expect(source.targets.last == .layer(spatial: 0, temporal: 3))
+    for time in stride(from: 200, to: 1500, by: 50) { sender.tick(now: at(time)) }
     #expect(source.targets.last == .paused)
-    for time in stride(from: 200, to: 6000, by: 100) {
+    for time in stride(from: 1500, to: 7000, by: 100) {
       sender.receive(maximumBitrate: 1_500_000, now: at(time))
       sender.tick(now: at(time))
     }
     #expect(source.targets.last == .layer(spatial: 0, temporal: 3))
-    sender.receive(maximumBitrate: .max, now: at(6000))
-    sender.tick(now: at(6005))
+    sender.receive(maximumBitrate: .max, now: at(7000))
+    sender.tick(now: at(7005))
     #expect(sender.targetBitrate == CongestionConfiguration().maximumBitrate)
   }
 

@@ -78,8 +78,10 @@ private func at(_ milliseconds: Int) -> Instant { .zero + .milliseconds(millisec
     var rate = make(2_000_000)
     rate.update(usage: .overuse, acknowledged: 200_000, recent: 200_000, slope: 0.05, isLimited: true, now: at(0))
     #expect(rate.bitrate == 1_700_000)
-    // A queue that grows fast is the link's word, limited or not.
+    // One that grows fast brings it down by larger steps, and to what arrives once the flow is near the estimate.
     rate.update(usage: .overuse, acknowledged: 200_000, recent: 200_000, slope: 0.5, isLimited: true, now: at(1000))
+    #expect(abs(rate.bitrate - 1_190_000) < 1)
+    rate.update(usage: .overuse, acknowledged: 200_000, recent: 200_000, slope: 0.5, isLimited: false, now: at(2000))
     #expect(abs(rate.bitrate - 170_000) < 1)
   }
 
