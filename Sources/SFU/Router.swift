@@ -69,6 +69,8 @@ package final class Router {
     producers[id] = producer
     producerList.append(producer)
     peer.add(producer)
+    // Nobody watches yet: the clock of dynacast runs from here.
+    updateDynacast(producer, now: context.now)
   }
 
   /// A later negotiation changed codecs, extensions or encodings.
@@ -140,6 +142,16 @@ package final class Router {
     guard let consumer = consumers[id] else { return }
     consumer.update(preferences, now: context.now)
     updateDynacast(consumer.producer, now: context.now)
+  }
+
+  /// A later negotiation changed what the subscriber takes.
+  ///
+  /// - Returns: False, with nothing changed, when no codec is left in common.
+  @discardableResult
+  package func updateConsumer(
+    _ id: ConsumerID, codecs: [CodecParameters], extensions: HeaderExtensionMap, mid: String
+  ) -> Bool {
+    consumers[id]?.update(codecs: codecs, extensions: extensions, mid: mid) ?? false
   }
 
   package func removeConsumer(_ id: ConsumerID) {
