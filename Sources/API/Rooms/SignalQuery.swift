@@ -35,6 +35,9 @@ struct SignalQuery: Sendable {
     percentDecoded(text.contains("+") ? String(text.map { $0 == "+" ? " " : $0 }) : String(text))
   }
 
+  /// Whether already the first message shall be JSON. A parameter of ours: LiveKit's clients read binary frames only.
+  var wantsJSON: Bool { parameters["frames"] == "json" }
+
   // MARK: The join
 
   /// The join that is asked for, by the token's right.

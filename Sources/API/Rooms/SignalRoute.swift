@@ -39,12 +39,13 @@ extension SignalSocket {
     _ request: WebSocketRoute.Request, isSinglePeerConnection: Bool, _ services: RoomsServices
   ) throws(JoinRefusal) {
     let query = request.head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false).dropFirst().first
-    let join = try SignalQuery(
+    let parameters = SignalQuery(
       query: query ?? "", authorization: request.head.headers.first(name: "Authorization"),
-      isSinglePeerConnection: isSinglePeerConnection
-    ).join(
+      isSinglePeerConnection: isSinglePeerConnection)
+    let join = try parameters.join(
       tokens: services.tokens, remote: Core.SocketAddress(request.channel.remoteAddress)?.ip.unmapped, now: .now())
     let socket = SignalSocket(channel: request.channel, services: services)
+    socket.speaksJSON = parameters.wantsJSON
     let outcome = services.rooms.assumeIsolated { rooms -> Result<SessionID, JoinRefusal> in
       do throws(JoinRefusal) { return .success(try rooms.join(join, sink: socket)) } catch { return .failure(error) }
     }

@@ -30,7 +30,7 @@ final class SignalSocket: ChannelInboundHandler, SignalSink, @unchecked Sendable
   /// Set once the room has taken the join.
   var session: SessionID?
   /// The kind of the last message received is the kind of ours.
-  private var speaksJSON = false
+  var speaksJSON = false
   /// Frames, and the end, from before the upgrade.
   private var waiting: [ByteBuffer] = []
   private var closeAfterUpgrade: SignalClose?
@@ -204,8 +204,9 @@ final class SignalSocket: ChannelInboundHandler, SignalSink, @unchecked Sendable
     guard state != .waitingForUpgrade else { return waiting.append(frame) }
     let size = frame.readableBytes
     if backlog == 0 { lastProgress = .now() }
-    backlog += size
+    // One message may be larger than the bound: what a room has to say at the join depends on the room.
     guard backlog <= limits.maximumBacklog else { return cut("it takes its messages too slowly") }
+    backlog += size
     channel.writeAndFlush(frame).assumeIsolated().whenComplete { [weak self] _ in
       guard let self else { return }
       self.backlog -= size

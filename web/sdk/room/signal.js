@@ -42,7 +42,7 @@ export class RoomSignal extends Emitter {
   async open(token, resume) {
     this.close();
     const query = new URLSearchParams({
-      access_token: token, auto_subscribe: '1', adaptive_stream: '1', sdk: 'js', version: '2.9.0', protocol: '15',
+      access_token: token, auto_subscribe: '1', adaptive_stream: '1', sdk: 'js', version: '2.9.0', protocol: '15', frames: 'json',
     });
     if (resume?.sid) {
       query.set('reconnect', '1');
@@ -63,7 +63,6 @@ export class RoomSignal extends Emitter {
       };
     }));
     this.heardAt = Date.now();
-    // The server answers in the kind of frame that it last got; a ping first makes that JSON.
     this.ping();
     socket.onmessage = ({ data }) => {
       this.heardAt = Date.now();
