@@ -237,7 +237,8 @@ extension WebhookDelivery {
     record.tenant = TenantID(rawValue: row["tenant"])
     self.init(
       record: record, url: row["url"], state: state, attempts: row["attempts"],
-      nextAttemptAt: WallTime(milliseconds: row["next_attempt_at"]), finishedAt: (row["finished_at"] as Int64?).map { WallTime(milliseconds: $0) }, status: row["status"],
+      nextAttemptAt: WallTime(milliseconds: row["next_attempt_at"]),
+      finishedAt: (row["finished_at"] as Int64?).map { WallTime(milliseconds: $0) }, status: row["status"],
       problem: row["problem"])
   }
 }

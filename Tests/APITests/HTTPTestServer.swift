@@ -32,7 +32,8 @@ final class HTTPTestServer: Sendable {
 
   static func run(
     limits: HTTPServerConfiguration.Limits = .init(), sip: SIPTransportLimits? = nil, folder: String? = nil,
-    ipv6: Bool = false, webSockets: [String: WebSocketRoute] = [:], _ body: (HTTPTestServer) async throws -> Void
+    ipv6: Bool = false, webSockets: [String: WebSocketRoute] = [:],
+    rooms makeRooms: (any EventLoop) -> RoomsServices? = { _ in nil }, _ body: (HTTPTestServer) async throws -> Void
   ) async throws {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let holder = Holder()
@@ -52,13 +53,18 @@ final class HTTPTestServer: Sendable {
     _ = try await stack.start()
     let files = TestCertificate.files
     let address = Core.SocketAddress(ipv6 ? "[::1]:0" : "127.0.0.1:0")!
+    let router = router(folder)
+    let rooms = makeRooms(group.next())
+    if let rooms { addRooms(to: router, services: rooms) }
     let server = HTTPServer(
       configuration: .init(
         listeners: [
           .init(address: address),
           .init(address: address, tls: try .server(certificateChain: files.certificate, privateKey: files.key)),
         ], limits: limits),
-      router: router(folder), webSockets: ["/sip": .sip(stack)].merging(webSockets) { $1 }, group: group, logger: quiet)
+      router: router,
+      webSockets: ["/sip": .sip(stack)].merging(webSockets) { $1 }.merging(rooms?.webSockets ?? [:]) { $1 },
+      group: group, logger: quiet)
     let services = ServiceGroup(configuration: .init(services: [.init(service: server)], logger: quiet))
     async let running: Void = services.run()
     let test = HTTPTestServer(stack: stack, bound: try await server.bound(), services: services)

@@ -70,8 +70,9 @@ struct TwirpCall: Sendable {
 /// Adds the server API to the router, with its CORS and its errors.
 func addTwirp<Context: RequestContext & RemoteAddressed>(to router: Router<Context>, services: RoomsServices) {
   for method in roomServiceMethods(services.rooms) {
-    let path = "/twirp/livekit.\(method.service)/\(method.name)"
-    router.on(RouterPath(path), method: .post) { request, _ in
+    let path = RouterPath("/twirp/livekit.\(method.service)/\(method.name)")
+    addOthers(to: router, path, but: .post)
+    router.on(path, method: .post) { request, _ in
       var response: Response
       do {
         response = try await answer(request, method, services)
@@ -82,9 +83,16 @@ func addTwirp<Context: RequestContext & RemoteAddressed>(to router: Router<Conte
       return response
     }
   }
-  router.on("/twirp/**", method: .options) { _, _ in CrossOrigin.preflight }
-  for method: HTTPRequest.Method in [.post, .get, .put, .delete] {
-    router.on("/twirp/**", method: method) { request, _ in
+  addOthers(to: router, "/twirp/**", but: nil)
+}
+
+/// Preflights are open; whatever else is asked of a path is no route.
+private func addOthers<Context: RequestContext>(
+  to router: Router<Context>, _ path: RouterPath, but served: HTTPRequest.Method?
+) {
+  router.on(path, method: .options) { _, _ in CrossOrigin.preflight }
+  for method: HTTPRequest.Method in [.post, .get, .put, .delete] where method != served {
+    router.on(path, method: method) { request, _ in
       var response = TwirpError(.badRoute, "no \(method.rawValue) of \(request.uri.path.prefix(200))").response
       CrossOrigin.open(&response)
       return response

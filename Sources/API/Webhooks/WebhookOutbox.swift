@@ -30,8 +30,8 @@ package final class WebhookOutbox: Service {
   private let sender: any WebhookSender
   private let logger: Logger
   private let inbox = Mutex(Inbox())
-  /// Queues with a request under way.
-  private let busy = Mutex<Set<Queue>>([])
+  /// Queues whose request has ended since the last look at the outbox.
+  private let ended = Mutex<[Queue]>([])
   private let arrivals: AsyncStream<Void>
   private let arrival: AsyncStream<Void>.Continuation
   private let turns: AsyncStream<Void>
@@ -148,25 +148,29 @@ package final class WebhookOutbox: Service {
   // MARK: To the receivers
 
   private func deliver() async {
+    // Queues with a request under way. One that ends is let go before the next look only: what an earlier look has found
+    // may have been sent since.
+    var busy: Set<Queue> = []
     await withDiscardingTaskGroup { group in
       for await _ in turns {
-        let running = busy.withLock { $0.count }
+        busy.subtract(
+          ended.withLock { ended in
+            defer { ended = [] }
+            return ended
+          })
         let due: [WebhookDelivery]
         do {
-          due = try await store.dueWebhooks(now: .now(), limit: running + configuration.maximumConcurrency)
+          due = try await store.dueWebhooks(now: .now(), limit: busy.count + configuration.maximumConcurrency)
         } catch {
           logger.error("the outbox of webhooks cannot be read", metadata: ["error": "\(error)"])
           continue
         }
         for delivery in due where configuration.urls.contains(delivery.url) {
           let queue = Queue(url: delivery.url, room: delivery.record.room)
-          let mayStart = busy.withLock { busy in
-            busy.count < configuration.maximumConcurrency && busy.insert(queue).inserted
-          }
-          guard mayStart else { continue }
+          guard busy.count < configuration.maximumConcurrency, busy.insert(queue).inserted else { continue }
           group.addTask {
             await self.attempt(delivery)
-            _ = self.busy.withLock { $0.remove(queue) }
+            self.ended.withLock { $0.append(queue) }
             self.turn.yield()
           }
         }

@@ -41,6 +41,8 @@ package final class HTTPWebhookSender: WebhookSender {
     // A redirect would carry the signed body to a place that nobody configured.
     configuration.redirectConfiguration = .disallow
     configuration.timeout.connect = .seconds(5)
+    // The outbox tries again, later and with a record of it.
+    configuration.connectionPool.retryConnectionEstablishment = false
     client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
   }
 
