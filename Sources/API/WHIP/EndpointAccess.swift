@@ -1,4 +1,5 @@
 import Core
+import HTTPTypes
 import LiveKitProtocol
 
 /// What a bearer token lets a client do at a WHIP or WHEP endpoint.
