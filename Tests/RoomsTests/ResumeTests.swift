@@ -200,4 +200,55 @@ import Testing
     }
     #expect(ann.leaves.isEmpty)
   }
+
+  @Test func aClosedConnectionWaitsForItsGoodbye() throws {
+    let rooms = RoomHarness()
+    let ann = try rooms.join("ann")
+    let ben = try rooms.join("ben")
+    rooms.advance(.milliseconds(100))
+    let peer = try #require(try rooms.room().participant("ben")?.subscriber)
+    rooms.core.receive(.peerClosed(peer.id))
+    rooms.advance(.milliseconds(500))
+    #expect(ann.info("ben")?.state == .active)
+    rooms.send(.leave(Livekit_LeaveRequest()), from: ben)
+    #expect(ann.info("ben")?.disconnectReason == .clientInitiated)
+    #expect(ben.leaves.isEmpty)
+  }
+
+  @Test func aClosedConnectionWithoutGoodbyeBeginsAnew() throws {
+    let rooms = RoomHarness()
+    let ann = try rooms.join("ann")
+    rooms.advance(.milliseconds(100))
+    let peer = try #require(try rooms.room().participant("ann")?.subscriber)
+    rooms.core.receive(.peerClosed(peer.id))
+    rooms.advance(.seconds(4))
+    #expect(ann.leaves.map(\.action) == [.reconnect])
+  }
+
+  @Test func aClientThatLostSocketAndConnectionIsReplacedByItself() throws {
+    let rooms = RoomHarness()
+    let ann = try rooms.join("ann")
+    let ben = try rooms.join("ben")
+    rooms.advance(.milliseconds(100))
+    let peer = try #require(try rooms.room().participant("ben")?.subscriber)
+    rooms.core.disconnected(ben.session)
+    rooms.core.receive(.peerClosed(peer.id))
+    rooms.advance(.seconds(5))
+    #expect(ann.info("ben")?.state == .active)
+    let again = try rooms.join("ben")
+    #expect(ann.info("ben")?.sid == again.sid)
+    rooms.core.disconnected(again.session)
+    rooms.advance(.milliseconds(10))
+    // A goodbye that never comes: gone after ten seconds.
+    let last = try rooms.join("cid")
+    rooms.advance(.milliseconds(100))
+    let other = try #require(try rooms.room().participant("cid")?.subscriber)
+    rooms.core.receive(.peerClosed(other.id))
+    rooms.core.disconnected(last.session)
+    rooms.advance(.seconds(9))
+    rooms.send(.ping(1), from: ann)
+    #expect(ann.info("cid")?.state == .active)
+    rooms.advance(.seconds(2))
+    #expect(ann.info("cid")?.state == .disconnected)
+  }
 }

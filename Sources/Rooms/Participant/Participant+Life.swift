@@ -100,12 +100,15 @@ extension Participant {
     reconnectFully(wasActive ? .mediaFailure : .joinFailure)
   }
 
-  /// The client ended a connection. Its goodbye, or its new beginning, follows over the socket; DTLS was faster.
+  /// The client ended a connection. Its goodbye, or its new beginning, follows over the socket; DTLS was faster. One
+  /// whose socket is gone as well is on its way back as somebody new, if it comes back at all: until then the others
+  /// keep seeing it.
   func closedByClient(_ peer: PeerConnection) {
     isLeaving = true
-    failureTimer = context.after(.seconds(3)) { [weak self] in
+    resumeTimer = nil
+    failureTimer = context.after(signal == nil ? .seconds(10) : .seconds(3)) { [weak self] in
       guard let self, self.isPresent else { return }
-      self.reconnectFully(.mediaFailure)
+      if self.signal == nil { self.end(.signalClose) } else { self.reconnectFully(.mediaFailure) }
     }
   }
 
@@ -116,7 +119,10 @@ extension Participant {
     signal = nil
     pingTimer = nil
     guard isPresent else { return }
-    if wasActive, !isLeaving {
+    if isLeaving {
+      failureTimer = nil
+      awaitResume(reason: .signalClose, within: .seconds(10))
+    } else if wasActive {
       awaitResume(reason: .signalClose, within: context.configuration.resumeTimeout)
     } else {
       end(.signalClose)
