@@ -5,6 +5,9 @@ extension Consumer {
   /// Packets that may have overtaken the first one of a key frame.
   private static let maximumCatchUp: Int64 = 256
 
+  /// Packets before a packet that its redundancy may carry.
+  static let maximumRedundancy: Int64 = 4
+
   /// Forwards a packet of the producer, or not. The packet path: allocates nothing.
   func forward(_ packet: borrowing RoutedPacket, from stream: ProducerStream, now: Instant) {
     guard !isPaused else {
@@ -15,6 +18,7 @@ extension Consumer {
       skip(packet.extendedSequence, from: stream, now: now)
       return
     }
+    if kind == .audio, payloadTypes.stripsRedundancy(packet.header.payloadType) { recover(from: packet, now) }
     let outcome =
       kind == .audio
       ? forwarder.audio(packet, from: stream, of: producer, now: now)
@@ -47,6 +51,19 @@ extension Consumer {
     for later in (sequence + 1)...(sequence + Self.maximumCatchUp) {
       guard let packet = stream.history.packet(later) else { continue }
       forward(packet, from: stream, now: now)
+    }
+  }
+
+  /// Who takes plain Opus gets what a lost packet carried from the redundancy of this one, at once.
+  private func recover(from packet: borrowing RoutedPacket, _ now: Instant) {
+    let missing = forwarder.missing(before: packet)
+    guard missing > 0 else { return }
+    for distance in stride(from: Int(min(missing, Self.maximumRedundancy)), to: 0, by: -1) {
+      guard
+        let block = redundantBlock(distance, in: UnsafeRawBufferPointer(rebasing: packet.bytes[packet.header.payload])),
+        let sending = forwarder.recover(distance, age: block.timestampOffset, from: packet, now: now)
+      else { continue }
+      send(packet, sending, now)
     }
   }
 

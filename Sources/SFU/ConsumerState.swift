@@ -90,6 +90,8 @@ package struct ConsumerCounters: Hashable, Sendable {
   /// Of those, not answered: unknown, too old, or just sent.
   package var nacksIgnored = 0
   package var pictureLossIndications = 0
+  /// Lost on their way to us, and taken from the redundancy of later packets.
+  package var recovered = 0
   /// Streams that took over.
   package var switches = 0
   /// Packets too late for their place, or repeated.

@@ -25,9 +25,13 @@ extension Consumer {
         now: now)
     else { return nil }
     var payload = packet.header.payload
+    var timestamp = packet.header.timestamp &+ run.timestampOffset
     if payloadTypes.stripsRedundancy(publishers) {
-      guard let block = RED.primary(in: UnsafeRawBufferPointer(rebasing: packet.bytes[payload])), !block.data.isEmpty
+      guard
+        let block = redundantBlock(
+          Int(entry.redundancy), in: UnsafeRawBufferPointer(rebasing: packet.bytes[payload]))
       else { return nil }
+      timestamp = timestamp &- block.timestampOffset
       payload = (payload.lowerBound + block.data.lowerBound)..<(payload.lowerBound + block.data.upperBound)
     }
     var offset = head.end
@@ -36,7 +40,6 @@ extension Consumer {
     buffer[0] = head.end > RTPHeader.fixedLength ? 0x90 : 0x80
     buffer[1] = type & 0x7F | (entry.marker ? 0x80 : 0)
     put(retransmission ?? sequence, 2, buffer)
-    let timestamp = packet.header.timestamp &+ run.timestampOffset
     put(UInt16(truncatingIfNeeded: timestamp >> 16), 4, buffer)
     put(UInt16(truncatingIfNeeded: timestamp), 6, buffer)
     put(UInt16(truncatingIfNeeded: ssrc.rawValue >> 16), 8, buffer)
@@ -75,6 +78,20 @@ extension Consumer {
     guard !range.isEmpty else { return }
     UnsafeMutableRawBufferPointer(rebasing: buffer[offset..<(offset + range.count)])
       .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[range]))
+  }
+
+  /// A block of redundant audio (RFC 2198) that holds something: 0 is the primary, n the n-th from the end of the others.
+  func redundantBlock(_ distance: Int, in payload: UnsafeRawBufferPointer) -> RED.Block? {
+    var count = 0
+    RED.forEachBlock(in: payload.bytes) { _ in count += 1 }
+    var found: RED.Block?
+    var index = 0
+    let isWhole = RED.forEachBlock(in: payload.bytes) { block in
+      index += 1
+      if index == count - distance { found = block }
+    }
+    guard isWhole, let found, !found.data.isEmpty, found.isPrimary == (distance == 0) else { return nil }
+    return found
   }
 
   /// Writes the payload descriptor with our picture ID (always 15 bits: a picture that had a short one may get a high one)

@@ -82,6 +82,31 @@ struct Forwarder: Sendable {
       isJoin: joins, now: now)
   }
 
+  /// How many packets are missing just before this one; 0 where they would not be of its source.
+  func missing(before packet: borrowing RoutedPacket) -> Int64 {
+    guard !mustJoin, packet.streamIndex == lastStream, let highest = munger.numbers.highestInput else { return 0 }
+    return packet.extendedSequence - highest - 1
+  }
+
+  /// A missing packet whose audio a later one carries too.
+  ///
+  /// - Parameters:
+  ///   - distance: How many packets before the carrier it was sent.
+  ///   - age: How much older it is, in timestamp units.
+  mutating func recover(_ distance: Int, age: UInt32, from carrier: borrowing RoutedPacket, now: Instant) -> Sending? {
+    let timestamp = carrier.header.timestamp &- age
+    guard Int32(bitPattern: timestamp &+ munger.timestampOffset &- munger.highestTimestamp) > 0,
+      case .stamp(let stamp) = munger.forward(
+        sequence: carrier.extendedSequence - Int64(distance), timestamp: timestamp, now: now)
+    else { return nil }
+    var entry = SequenceMap.Entry(
+      stream: carrier.streamIndex, input: carrier.extendedSequence, run: runs.index, marker: false)
+    entry.redundancy = UInt8(clamping: distance)
+    sent.record(stamp.sequence, entry)
+    counters.recovered &+= 1
+    return Sending(sequence: stamp.sequence, entry: entry, run: runs.current)
+  }
+
   /// - Parameter keepsFrameNumbers: The packet keeps its dependency descriptor.
   mutating func video(
     _ packet: borrowing RoutedPacket, from stream: ProducerStream, of producer: Producer, keepsFrameNumbers: Bool,

@@ -13,7 +13,8 @@ struct SequenceMap: Sendable {
     fileprivate var bits: UInt8 = 0
     /// Answers to NACKs, at most 255.
     var retransmissions: UInt8 = 0
-    fileprivate var spare: UInt8 = 0
+    /// Redundant audio: 0 is what the packet itself carries, n what the n-th packet before it did.
+    var redundancy: UInt8 = 0
 
     static let noPicture: UInt16 = 0xFFFF
     fileprivate static let empty: UInt8 = 0xFF

@@ -79,6 +79,31 @@ private let opus = [CodecParameters(.opus, 111)]
     #expect(packet.payload == [0xB1, 0xB2, 0xB3] && packet.header.payloadType.rawValue == 96)
   }
 
+  @Test func takesLostAudioFromTheRedundancyOfTheNextPacket() throws {
+    let feed = Feed(
+      .audio, publisher: [CodecParameters(.red, 63), CodecParameters(.opus, 111)],
+      subscriber: [CodecParameters(.opus, 96, rtx: 97)])
+    let first = try #require(Parsed(feed.send(1, timestamp: 960, type: 63, payload: red(111)).first))
+    // 2 and 3 are lost; 4 carries 3 too.
+    let sent = feed.send(4, timestamp: 3 * 960 + 960, type: 63, payload: red(111))
+    let recovered = try #require(Parsed(sent.first))
+    let next = try #require(Parsed(sent.last))
+    #expect(sent.count == 2)
+    #expect(recovered.payload == [0xA1, 0xA2] && next.payload == [0xB1, 0xB2, 0xB3])
+    #expect(recovered.header.sequence == first.header.sequence &+ 2)
+    #expect(recovered.header.timestamp == first.header.timestamp &+ 1_920)
+    #expect(next.header.sequence == first.header.sequence &+ 3)
+    #expect(next.header.timestamp == first.header.timestamp &+ 2_880)
+    // It comes after all: nobody needs it any more. The other does.
+    #expect(feed.send(3, timestamp: 2_880, type: 63, payload: red(111)).isEmpty)
+    let late = try #require(Parsed(feed.send(2, timestamp: 1_920, type: 63, payload: red(111)).first))
+    #expect(late.header.sequence == first.header.sequence &+ 1 && late.payload == [0xB1, 0xB2, 0xB3])
+    // Asked for again, it is the same.
+    let again = try #require(Parsed(feed.nack(recovered.header.sequence).first))
+    #expect(Array(again.payload.dropFirst(2)) == [0xA1, 0xA2] && again.header.timestamp == recovered.header.timestamp)
+    #expect(feed.consumer.counters.recovered == 1)
+  }
+
   @Test func passesRedundancyOnUnderTheSubscribersNames() throws {
     let feed = Feed(
       .audio, publisher: [CodecParameters(.red, 63), CodecParameters(.opus, 111)],
