@@ -32,8 +32,9 @@ final class PacketHistory {
   private var entries: UnsafeMutablePointer<Entry?>
   private var capacity: Int
 
-  init(kind: MediaKind, span: Duration = .milliseconds(1_500)) {
-    self.span = span
+  /// - Parameter span: By default 1.5 s of video; of audio 0.6 s, later retransmissions come too late to be played.
+  init(kind: MediaKind, span: Duration? = nil) {
+    self.span = span ?? (kind == .audio ? .milliseconds(600) : .milliseconds(1_500))
     blockSize = kind == .audio ? 8 * 1024 : 32 * 1024
     maximumBlocks = kind == .audio ? 4 : 40
     maximumSlots = kind == .audio ? 256 : 2_048

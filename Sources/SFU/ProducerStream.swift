@@ -137,6 +137,8 @@ final class ProducerStream {
     }
     if nacks.receive(sequence, now: now) == .overflow { keyFrames.want(now: now) }
     lastArrival = now
+    // Nobody misses anything of a muted track.
+    if isMuted { nacks.giveUp() }
     guard !isMuted, !header.payload.isEmpty else { return .skip(sequence) }
     return recognise(bytes, header, elements, codec, sequence, isLate: sequence <= highest ?? 0, now)
   }

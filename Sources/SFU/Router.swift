@@ -30,6 +30,12 @@ package final class Router {
     speakers = ActiveSpeakers(interval: configuration.speakerInterval, threshold: configuration.speakerThreshold)
   }
 
+  deinit {
+    // Peers, consumers and producers know each other: taken apart, they let go.
+    context.onEvent = nil
+    for peer in peerList { removePeer(peer.id) }
+  }
+
   // MARK: Peers
 
   /// - Returns: What the transport of the peer delivers to. It ignores what comes after `removePeer`.

@@ -231,3 +231,30 @@ import Testing
     #expect(scene.subscriber.rtp.isEmpty && again.rtp.isEmpty)
   }
 }
+
+/// What a router leaves behind.
+@Suite struct RouterLifetimeTests {
+  @Test func nothingOutlivesTheRouter() throws {
+    weak var producer: Producer?
+    weak var consumer: Consumer?
+    weak var peer: Peer?
+    do {
+      let bench = Bench()
+      _ = bench.router.addPeer(PeerID(rawValue: 2), transport: RecordingTransport(), now: bench.now)
+      _ = bench.publish(Client.video(ssrc: SSRC(20)))
+      let parameters = ConsumerParameters(
+        mid: "7", ssrc: SSRC(500), retransmissionSSRC: SSRC(501), codecs: Client.videoCodecs,
+        extensions: Client.extensions, cname: "ada")
+      #expect(
+        bench.router.addConsumer(
+          ConsumerID(rawValue: 5), of: ProducerID(rawValue: 1), peer: PeerID(rawValue: 2), parameters: parameters))
+      bench.send(Client.packet(Client.vp8, 1, 0, ssrc: SSRC(20), payload: Client.vp8(picture: 1, isKey: true)))
+      bench.wait(.milliseconds(50))
+      producer = bench.producer
+      consumer = bench.router.consumers[ConsumerID(rawValue: 5)]
+      peer = bench.router.peers[PeerID(rawValue: 2)]
+      #expect(producer != nil && consumer != nil && peer != nil)
+    }
+    #expect(producer == nil && consumer == nil && peer == nil)
+  }
+}

@@ -97,7 +97,7 @@ private struct Play {
 
   mutating func run() {
     var steps = 0
-    while at < bytes.count, steps < 400 {
+    while at < bytes.count, steps < 120 {
       steps += 1
       let choice = next()
       switch choice % 16 {
@@ -107,7 +107,10 @@ private struct Play {
       case 9: reportBack()
       case 10, 11, 12: wait(Int(next()))
       case 13: change()
-      case 14: wait(Int(next()) * 20)
+      case 14:
+        // A tick that comes late.
+        now = now + .milliseconds(Int(next()) * 20)
+        router.tick(now: now)
       default: nack()
       }
     }
