@@ -48,7 +48,7 @@ export class Meeting {
     this.head = h('span', { class: 'head-count', testid: 'count' });
     const top = h('header', { class: 'room-top' },
       h('h1', {}, admission.room), this.head, this.status, h('span', { class: 'spacer' }), this.viewButton,
-      this.host && h('button', { class: 'secondary small', testid: 'invite', onclick: () => this.inviteOthers() }, icon('link'), bar.invite));
+      this.host && h('button', { class: 'secondary small', testid: 'invite', onclick: () => this.inviteOthers() }, icon('invite'), bar.invite));
     this.element = h('main', { class: 'meeting' }, top,
       h('div', { class: 'middle' }, this.stage.element, this.chat.element, this.people.element),
       h('footer', { class: 'room-bar', 'aria-label': 'Controls' }, ...Object.values(this.buttons)), this.invite.element);

@@ -54,7 +54,7 @@
     constructor(...args) {
       super(...args);
       connections.push(this);
-      this.addEventListener('track', ({ track }) => listen(new MediaStream([track])));
+      this.addEventListener('track', ({ track }) => track.kind === 'audio' && listen(new MediaStream([track])));
     }
   };
 
