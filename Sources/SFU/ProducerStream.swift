@@ -135,7 +135,7 @@ final class ProducerStream {
         return .drop
       }
     }
-    if nacks.receive(sequence, now: now) == .overflow { keyFrames.want(now: now) }
+    if nacks.receive(sequence, now: now) == .overflow, codec.kind == .video { keyFrames.want(now: now) }
     lastArrival = now
     // Nobody misses anything of a muted track.
     if isMuted { nacks.giveUp() }

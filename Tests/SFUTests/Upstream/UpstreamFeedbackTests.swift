@@ -81,6 +81,16 @@ import Testing
     #expect(reports.contains { if case .pictureLossIndication = $0 { true } else { false } })
   }
 
+  @Test func asksForNoPictureOverAHoleInSound() {
+    let bench = Bench()
+    _ = bench.publish(Client.audio(ssrc: SSRC(10)))
+    for sequence in [1, 200] {
+      bench.send(Client.packet(Client.opus, sequence, sequence * 960, ssrc: SSRC(10), payload: [1]))
+    }
+    bench.wait(.milliseconds(15))
+    #expect(bench.transport.reports.isEmpty)
+  }
+
   @Test func reportsArrivalsOfAllPacketsThatAreNumbered() throws {
     let bench = Bench()
     _ = bench.publish(Client.video(ssrc: SSRC(20)))
