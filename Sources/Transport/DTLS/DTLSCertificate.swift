@@ -86,8 +86,10 @@ final class DTLSContext: @unchecked Sendable {
     _ = copenssl_ctx_session_cache_off(context)
     _ = copenssl_ctx_release_buffers(context)
     _ = copenssl_ctx_set_dtls_options(context)
-    // Every certificate is let through here; `DTLSSession` compares its fingerprint before any key is used.
+    // Every certificate is let through here, and no chain is built; `DTLSSession` compares its fingerprint before any key
+    // is used.
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT) { _, _ in 1 }
+    SSL_CTX_set_cert_verify_callback(context, { _, _ in 1 }, nil)
     let names = profiles.map(\.openSSLName).joined(separator: ":")
     guard copenssl_ctx_set_min_dtls12(context) == 1,
       copenssl_ctx_set_groups(context, "X25519:P-256:P-384") == 1,

@@ -33,6 +33,8 @@ final class DTLSSession {
   private let transmit: (UnsafeRawBufferPointer) -> Void
   let role: DTLSRole
   private(set) var progress = Progress.handshaking
+  /// A handler of application data may send, while OpenSSL reads.
+  private var isReading = false
   /// Takes the peer's application data, one record a call; the bytes live as long as the call. The first may come before
   /// the owner has compared the peer's fingerprint. May call `send` and `close`.
   var onApplicationData: ((UnsafeRawBufferPointer) -> Void)?
@@ -108,12 +110,21 @@ final class DTLSSession {
     }
     if progress == .connected { readApplicationData() }
     flush()
+    releaseBuffers()
+  }
+
+  /// OpenSSL would keep 33 KB for records of TLS's full size, and SSL_MODE_RELEASE_BUFFERS leaves DTLS out. Reading makes
+  /// them anew by itself, writing does not.
+  private func releaseBuffers() {
+    if progress == .connected { SSL_free_buffers(ssl) }
   }
 
   /// Takes all records that are there; alerts, and flights sent again, are taken inside.
   private func readApplicationData() {
     // A record must fit whole: its rest would look like the next one.
     let size = onApplicationData == nil ? 64 : DTLSSession.maximumRecord
+    isReading = true
+    defer { isReading = false }
     withUnsafeTemporaryAllocation(byteCount: size, alignment: 16) { buffer in
       while progress == .connected {
         ERR_clear_error()
@@ -130,8 +141,10 @@ final class DTLSSession {
       return false
     }
     ERR_clear_error()
+    guard SSL_alloc_buffers(ssl) == 1 else { return false }
     let count = SSL_write(ssl, base, Int32(bytes.count))
     flush()
+    if !isReading { releaseBuffers() }
     return Int(count) == bytes.count
   }
 
@@ -196,7 +209,8 @@ final class DTLSSession {
     switch progress {
     case .connected:
       ERR_clear_error()
-      SSL_shutdown(ssl)
+      // Without memory there is no goodbye; the peer's consent ends all the same.
+      if SSL_alloc_buffers(ssl) == 1 { SSL_shutdown(ssl) }
       flush()
     case .handshaking, .closed, .failed: break
     }
