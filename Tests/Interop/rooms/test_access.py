@@ -11,12 +11,23 @@ import urllib.request
 import jwt as pyjwt
 import pytest
 from livekit import rtc
+from livekit.protocol import rtc as proto
 
 from support.rooms import API_KEY, KEY
 
 
+# What a client of /rtc/v1 says of itself.
+JOIN_REQUEST = base64.urlsafe_b64encode(
+    proto.WrappedJoinRequest(
+        join_request=proto.JoinRequest(connection_settings=proto.ConnectionSettings(auto_subscribe=True)).SerializeToString()
+    ).SerializeToString()
+).decode()
+
+
 def fetch(server, path, header=None, **query):
     """(status, headers, text)."""
+    if "/v1" in path:
+        query.setdefault("join_request", JOIN_REQUEST)
     url = f"{server.http}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
     request = urllib.request.Request(url)
     if header is not None:

@@ -27,7 +27,7 @@ async def test_the_largest_layer_by_default(house, single):
 async def test_layers_switch_on_request(house, single):
     _, bob, shown, publication = await broadcast(house, single)
     await bob.watches("ann", shown.number, timeout=20, where=lambda frame: frame.width == 960)
-    for quality, width in ((LOW, 240), (HIGH, 960), (MEDIUM, 480), (LOW, 240), (HIGH, 960)):
+    for quality, width in ((LOW, 320), (HIGH, 960), (MEDIUM, 640), (LOW, 320), (HIGH, 960)):
         publication.set_video_quality(quality)
         await bob.watches("ann", shown.number, timeout=8, where=lambda frame: frame.width == width)
 
@@ -38,7 +38,7 @@ async def test_each_subscriber_has_a_layer_of_its_own(house, single):
     carl = await house.join("carl", single=single)
     await carl.watches("ann", shown.number, timeout=20, where=lambda frame: frame.width == 960)
     publication.set_video_quality(LOW)
-    await bob.watches("ann", shown.number, timeout=8, where=lambda frame: frame.width == 240)
+    await bob.watches("ann", shown.number, timeout=8, where=lambda frame: frame.width == 320)
     await carl.watches("ann", shown.number, timeout=8, where=lambda frame: frame.width == 960)
 
 
@@ -62,7 +62,7 @@ async def test_layers_that_nobody_watches_stop(house, single):
     ann, bob, shown, publication = await broadcast(house, single, options={"dynacast": True})
     await bob.watches("ann", shown.number, timeout=20, where=lambda frame: frame.width == 960)
     publication.set_video_quality(LOW)
-    await bob.watches("ann", shown.number, timeout=8, where=lambda frame: frame.width == 240)
+    await bob.watches("ann", shown.number, timeout=8, where=lambda frame: frame.width == 320)
 
     async def sending():
         """Bytes that each layer sent in a second."""

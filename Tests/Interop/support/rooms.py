@@ -225,12 +225,15 @@ class Guest:
         return audio.Heard(ear.samples[start : start + int(seconds * RATE)], RATE, f"{self.identity} of {identity}")
 
     async def hears(self, identity, tone, timeout=8.0):
-        """Waits until that tone, and hardly anything else, is heard of the other for half a second."""
-        ear = await self.ear(identity, timeout)
+        """Waits until that tone, and hardly anything else, is heard of the other for half a second from now on."""
         deadline = time.monotonic() + timeout
-        heard = None
+        ear, start, heard = self._ears.get(identity), 0, None
+        start = len(ear.samples) if ear else 0
         while time.monotonic() < deadline:
-            if len(ear.samples) >= RATE // 2:
+            # The track may be another one by now.
+            if self._ears.get(identity) is not ear:
+                ear, start = self._ears[identity], 0
+            if ear and len(ear.samples) - start >= RATE // 2:
                 heard = audio.Heard(ear.samples[-RATE // 2 :], RATE, f"{self.identity} of {identity}")
                 if heard.is_tone(tone):
                     return heard
@@ -243,19 +246,20 @@ class Guest:
 
     async def watches(self, identity, number, timeout=12.0, where=lambda frame: True):
         """Waits for three frames, from now on, with that picture."""
-        eye = await self.eye(identity, timeout)
-        start = len(eye.frames)
-
-        def good():
-            return [frame for frame in eye.frames[start:] if frame.number == number and where(frame)]
-
         deadline = time.monotonic() + timeout
-        while len(good()) < 3:
+        eye = self._eyes.get(identity)
+        start = len(eye.frames) if eye else 0
+        while True:
+            if self._eyes.get(identity) is not eye:
+                eye, start = self._eyes[identity], 0
+            frames = eye.frames[start:] if eye else []
+            good = [frame for frame in frames if frame.number == number and where(frame)]
+            if len(good) >= 3:
+                return good[-1]
             assert time.monotonic() < deadline, (
-                f"picture {number} of {identity} not seen within {timeout} s: {eye.frames[start:][-8:]}. {self}"
+                f"picture {number} of {identity} not seen within {timeout} s: {frames[-8:]}. {self}"
             )
             await asyncio.sleep(0.05)
-        return good()[-1]
 
     async def statistics(self):
         return await self.room.get_rtc_stats()
