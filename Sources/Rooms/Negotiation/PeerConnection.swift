@@ -60,6 +60,8 @@ class PeerConnection {
       policy.acceptsDataChannels = false
       // Players offer to send as well, or name tracks in sections that only receive.
       policy.sendsOnBidirectionalSections = true
+      // Players that know nothing better often offer REMB and never send it; without it they are sent what there is.
+      if endpoint != .publisher { policy = policy.removing(feedback: "goog-remb") }
     }
     return policy
   }
