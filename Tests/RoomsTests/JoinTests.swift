@@ -180,4 +180,17 @@ import Testing
     #expect(rooms.mintedTokens.last?.identity == "ann")
     #expect(rooms.mintedTokens.last?.video.room == "hall")
   }
+
+  @Test func aFloodOfMessagesIsTheEnd() throws {
+    let rooms = RoomHarness()
+    let ann = try rooms.join("ann")
+    let ben = try rooms.join("ben")
+    for _ in 0..<3000 { ben.send(.ping(1), rooms.core) }
+    #expect(ben.leaves.isEmpty)
+    rooms.advance(.seconds(5))
+    for _ in 0..<4100 { ben.send(.ping(1), rooms.core) }
+    #expect(ben.leaves.map(\.action) == [.disconnect])
+    #expect(ann.leaves.isEmpty)
+    #expect(ann.info("ben")?.state == .disconnected)
+  }
 }

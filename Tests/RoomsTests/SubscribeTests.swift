@@ -256,11 +256,13 @@ import Testing
     let sid = try rooms.publish(ann, cid: "cam", type: .video)
     let room = try rooms.room()
     let subscription = try #require(room.participant("ben")?.subscribing.subscriptions[sid])
-    rooms.core.receive(.router(room.mediaID, .consumerState(subscription.consumer, isPausedForBandwidth: true)))
+    for isPaused in [false, true, true, false] {
+      rooms.core.receive(.router(room.mediaID, .consumerState(subscription.consumer, isPausedForBandwidth: isPaused)))
+    }
     let states = ben.messages.flatMap { message -> [Livekit_StreamStateInfo] in
       if case .streamStateUpdate(let it) = message { it.streamStates } else { [] }
     }
-    #expect(states.map(\.state) == [.paused])
-    #expect(states.map(\.trackSid) == [sid])
+    #expect(states.map(\.state) == [.paused, .active])
+    #expect(states.map(\.trackSid) == [sid, sid])
   }
 }

@@ -6,6 +6,8 @@ import SFU
 final class DataRouter {
   private unowned let room: Room
   private var cache = ReplayCache()
+  /// Of the server's own packets: a back end that tries again sends the same one.
+  private var nonces = RecentNonces()
 
   init(_ room: Room) { self.room = room }
 
@@ -56,7 +58,10 @@ final class DataRouter {
   }
 
   /// A packet of the server's own.
-  func send(_ packet: Livekit_DataPacket) { deliver(packet, from: nil) }
+  func send(_ packet: Livekit_DataPacket) {
+    guard nonces.accept([UInt8](packet.user.nonce)) else { return }
+    deliver(packet, from: nil)
+  }
 
   private func deliver(_ packet: Livekit_DataPacket, from sender: Participant?) {
     let bytes = packet.bytes

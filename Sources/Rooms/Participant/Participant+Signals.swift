@@ -1,11 +1,17 @@
 import Core
 import LiveKitProtocol
+import Logging
 
 // What a client says.
 extension Participant {
   func receive(_ request: Livekit_SignalRequest) {
     signal?.lastHeard = context.now
     guard isPresent else { return }
+    guard budget.spend(request, now: context.now) else {
+      context.logger.info("a client floods its signal connection", metadata: loggerMetadata)
+      leave(.stateMismatch, action: .disconnect)
+      return
+    }
     switch request.message {
     case .offer(let offer): receiveOffer(offer)
     case .answer(let answer): subscriber?.receive(answer: answer)

@@ -44,6 +44,7 @@ final class Participant {
   /// Nonces of user packets seen lately.
   var nonces = RecentNonces()
   var quality = QualityRecord()
+  var budget: SignalBudget
   /// ICE and DTLS of the primary connection were done at some time.
   var wasActive = false
   /// It closed a connection of its own accord.
@@ -70,6 +71,7 @@ final class Participant {
     adaptiveStream = request.adaptiveStream
     allowsPause = request.subscriberAllowPause ?? room.context.configuration.allowsPause
     remote = request.remote
+    budget = SignalBudget(now: room.context.now)
     claims = request.claims
     name = request.claims.name
     metadata = request.claims.metadata

@@ -23,6 +23,7 @@ extension Room {
   func trackEnded(_ track: PublishedTrack) {
     context.dependencies.onEvent(.trackUnpublished(info, track.publisher.briefInfo, track.info))
     speakers.ended(track)
+    for participant in present { participant.subscribing.forget(track.sid) }
     if track.publisher.publishing.live.isEmpty { updateSoon() }
   }
 
@@ -68,6 +69,8 @@ extension Room {
   }
 
   private func streamStateChanged(_ subscription: Subscription, _ isPaused: Bool) {
+    guard subscription.isPausedForBandwidth != isPaused else { return }
+    subscription.isPausedForBandwidth = isPaused
     var state = Livekit_StreamStateInfo()
     state.participantSid = subscription.track.publisher.sid
     state.trackSid = subscription.track.sid

@@ -83,6 +83,7 @@ final class Subscribing {
 
   /// Brings one track to where it should be.
   func reconcile(_ track: PublishedTrack) {
+    tellPermission(track)
     let wanted = wants(track)
     switch (wanted, subscriptions[track.sid]) {
     case (true, nil): begin(track)
@@ -116,9 +117,14 @@ final class Subscribing {
 
   func trackEnded(_ subscription: Subscription) {
     stop(subscription)
-    wishes[subscription.track.sid] = nil
-    settings[subscription.track.sid] = nil
-    denied.remove(subscription.track.sid)
+    forget(subscription.track.sid)
+  }
+
+  /// The track is gone, whether it was subscribed or not.
+  func forget(_ sid: String) {
+    wishes[sid] = nil
+    settings[sid] = nil
+    denied.remove(sid)
   }
 
   /// The participant is gone; its connections are closed by then.
@@ -184,16 +190,19 @@ final class Subscribing {
 
   /// The publisher of these tracks changed its mind.
   func permissionsChanged(of tracks: [PublishedTrack]) {
-    for track in tracks {
-      let allowed = isAllowed(track)
-      guard allowed == denied.contains(track.sid) else { continue }
-      if allowed { denied.remove(track.sid) } else { denied.insert(track.sid) }
-      var update = Livekit_SubscriptionPermissionUpdate()
-      update.participantSid = track.publisher.sid
-      update.trackSid = track.sid
-      update.allowed = allowed
-      participant.send(.subscriptionPermissionUpdate(update))
-      reconcile(track)
-    }
+    for track in tracks { reconcile(track) }
+  }
+
+  /// Tells the client when it may no longer have a track, or may again.
+  private func tellPermission(_ track: PublishedTrack) {
+    guard track.isLive, track.publisher !== participant, participant.isPresent else { return }
+    let allowed = isAllowed(track)
+    guard allowed == denied.contains(track.sid) else { return }
+    if allowed { denied.remove(track.sid) } else { denied.insert(track.sid) }
+    var update = Livekit_SubscriptionPermissionUpdate()
+    update.participantSid = track.publisher.sid
+    update.trackSid = track.sid
+    update.allowed = allowed
+    participant.send(.subscriptionPermissionUpdate(update))
   }
 }

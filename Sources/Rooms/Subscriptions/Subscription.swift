@@ -13,6 +13,8 @@ final class Subscription {
   private(set) var cname: String
   /// What offer and answer settled; nil before.
   private(set) var parameters: ConsumerParameters?
+  /// As the subscriber was told last.
+  var isPausedForBandwidth = false
   /// The subscriber has none of the track's codecs.
   var isRefused = false
 
