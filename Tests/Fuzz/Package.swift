@@ -22,7 +22,10 @@ func fuzz(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let package = Package(
   name: "fuzz",
-  dependencies: [.package(url: "https://github.com/apple/swift-crypto", from: "4.5.2")],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+  ],
   targets: [
     .target(name: "Core", swiftSettings: settings, linkerSettings: [.linkedLibrary("m")]),
     module("SDP", ["Core"]),
@@ -35,6 +38,12 @@ let package = Package(
     .systemLibrary(name: "CLinux"),
     module("Transport", ["Core", "CNice", "COpenSSL", "CSRTP", "CUSRSCTP", "CLinux"]),
     module("SIP", ["Core", .product(name: "Crypto", package: "swift-crypto")]),
+    module(
+      "LiveKitProtocol",
+      [
+        "Core", .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ]),
     fuzz("FuzzSDP", ["SDP"]),
     fuzz("FuzzRTP", ["RTP"]),
     fuzz("FuzzRTCP", ["RTP"]),
@@ -43,5 +52,7 @@ let package = Package(
     fuzz("FuzzSIP", ["SIP"]),
     fuzz("FuzzDCEP", ["Transport"]),
     fuzz("FuzzSCTP", ["Transport"]),
+    fuzz("FuzzSTUN", ["Transport"]),
+    fuzz("FuzzSignal", ["LiveKitProtocol", .product(name: "SwiftProtobuf", package: "swift-protobuf")]),
   ]
 )

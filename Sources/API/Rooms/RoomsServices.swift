@@ -90,6 +90,8 @@ package func addRooms<Context: RequestContext & RemoteAddressed>(to router: Rout
     }
     router.on(RouterPath(path + "/validate"), method: .options) { _, _ in CrossOrigin.preflight }
   }
+  // Clients and load balancers look here. Where there are pages, they come first.
+  router.get("/") { _, _ in Response.text("OK\n") }
   addTwirp(to: router, services: services)
   addEndpoints(to: router, services: services)
 }

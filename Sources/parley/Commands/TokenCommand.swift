@@ -38,11 +38,14 @@ struct TokenCommand: AsyncParsableCommand {
 
     func run() async throws {
       let configuration = try options.load()
-      let (name, secret) = try configuration.signingKey(named: key)
-      let token = TokenSigner(key: name, secret: secret).sign(
-        try claims(), now: .now(), lifetime: .seconds(hours * 3600))
+      let token = try make(with: configuration, now: .now())
       print(token)
       if link { print(configuration.roomLink(token: token)) }
+    }
+
+    func make(with configuration: Configuration, now: WallTime) throws -> String {
+      let (name, secret) = try configuration.signingKey(named: key)
+      return TokenSigner(key: name, secret: secret).sign(try claims(), now: now, lifetime: .seconds(hours * 3600))
     }
 
     func validate() throws {

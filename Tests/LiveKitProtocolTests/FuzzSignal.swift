@@ -1,0 +1,1 @@
+../Fuzz/Sources/FuzzSignal/FuzzSignal.swift
