@@ -149,6 +149,19 @@ struct ICELiteSessionTests {
     #expect(session.wait(.seconds(14)).isEmpty)
   }
 
+  @Test func mediaIsASignOfLifeToo() throws {
+    var session = Session()
+    #expect(session.ice.hear(at: session.now).isEmpty)
+    _ = try session.check(a, nominates: true)
+    for _ in 0..<10 {
+      #expect(session.wait(.seconds(10)).isEmpty)
+      #expect(session.ice.hear(at: session.now).isEmpty)
+    }
+    #expect(session.wait(.seconds(16)) == [.disconnected])
+    #expect(session.ice.hear(at: session.now) == [.reconnected])
+    #expect(session.wait(.seconds(14)).isEmpty)
+  }
+
   @Test func withoutAPathInTimeItFails() throws {
     var session = Session()
     #expect(session.wait(.seconds(19)).isEmpty)

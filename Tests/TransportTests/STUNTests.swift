@@ -249,3 +249,14 @@ struct STUNTests {
     #expect(!back)
   }
 }
+
+/// Everything that the fuzzer found worth keeping, its crashes included, through the same function as there.
+@Suite struct STUNCorpusTests {
+  @Test func everyMessageAndScriptOfTheFuzzerIsTakenWithoutATrap() throws {
+    let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    let directory = tests.appendingPathComponent("Fuzz/Corpus/stun")
+    let files = try FileManager.default.contentsOfDirectory(at: directory, includingPropertiesForKeys: nil)
+    #expect(files.count >= 6)
+    for file in files { fuzzSTUN(Array(try Data(contentsOf: file))) }
+  }
+}

@@ -15,27 +15,27 @@ package struct STUNMessage: Equatable {
 
   /// Attribute types (RFC 8489 §18.3, RFC 8445 §20.2).
   package enum Attribute {
-    static let mappedAddress: UInt16 = 0x0001
-    static let username: UInt16 = 0x0006
-    static let messageIntegrity: UInt16 = 0x0008
-    static let errorCode: UInt16 = 0x0009
-    static let unknownAttributes: UInt16 = 0x000A
-    static let realm: UInt16 = 0x0014
-    static let nonce: UInt16 = 0x0015
-    static let messageIntegritySHA256: UInt16 = 0x001C
-    static let passwordAlgorithm: UInt16 = 0x001D
-    static let userhash: UInt16 = 0x001E
-    static let xorMappedAddress: UInt16 = 0x0020
-    static let priority: UInt16 = 0x0024
-    static let useCandidate: UInt16 = 0x0025
-    static let fingerprint: UInt16 = 0x8028
-    static let iceControlled: UInt16 = 0x8029
-    static let iceControlling: UInt16 = 0x802A
+    package static let mappedAddress: UInt16 = 0x0001
+    package static let username: UInt16 = 0x0006
+    package static let messageIntegrity: UInt16 = 0x0008
+    package static let errorCode: UInt16 = 0x0009
+    package static let unknownAttributes: UInt16 = 0x000A
+    package static let realm: UInt16 = 0x0014
+    package static let nonce: UInt16 = 0x0015
+    package static let messageIntegritySHA256: UInt16 = 0x001C
+    package static let passwordAlgorithm: UInt16 = 0x001D
+    package static let userhash: UInt16 = 0x001E
+    package static let xorMappedAddress: UInt16 = 0x0020
+    package static let priority: UInt16 = 0x0024
+    package static let useCandidate: UInt16 = 0x0025
+    package static let fingerprint: UInt16 = 0x8028
+    package static let iceControlled: UInt16 = 0x8029
+    package static let iceControlling: UInt16 = 0x802A
   }
 
   static let headerLength = 20
   static let magicCookie: UInt32 = 0x2112_A442
-  static let bindingMethod: UInt16 = 0x001
+  package static let bindingMethod: UInt16 = 0x001
   /// No check of any client comes near; beyond this a packet on a media port is no honest one.
   static let maximumLength = 1500
   /// Attributes beyond this many end the parse.

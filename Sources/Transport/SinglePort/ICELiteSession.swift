@@ -1,7 +1,7 @@
 package import Core
 
 /// The state of an ICE-lite agent towards one peer (RFC 8445 §2.5): which paths the peer's checks have proved, which one
-/// it nominated, and whether it still consents (RFC 7675, by its own checks). A pure value.
+/// it nominated, and whether it still consents (RFC 7675, by its own checks and media). A pure value.
 ///
 /// Drive rule: authenticate a check with `password(for:)`, give it to `receive`, and carry out the changes in order; call
 /// `advance` about once a second.
@@ -204,6 +204,16 @@ package struct ICELiteSession {
       changes.append(.disconnected)
     }
     return changes
+  }
+
+  /// Authenticated media came over the selected path: a sign of life of peers that keep their mapping alive by
+  /// indications instead of checks.
+  package mutating func hear(at now: Instant) -> [Change] {
+    guard let index = paths.firstIndex(where: { $0.path == selected }) else { return [] }
+    paths[index].lastCheck = max(paths[index].lastCheck, now)
+    guard isDisconnected else { return [] }
+    isDisconnected = false
+    return [.reconnected]
   }
 
   /// The path is gone for good, as a closed connection is.

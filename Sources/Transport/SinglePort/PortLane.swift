@@ -20,7 +20,7 @@ final class PortLane: @unchecked Sendable {
   let worker: MediaWorker
   let configuration: SinglePort.Configuration
   let integrity: STUNIntegrity
-  let sockets: PortSockets
+  private(set) var sockets: PortSockets
   private var lanes: [PortLane] = []
   /// By the pushing worker's index.
   private let inbox: [HandOverRing?]
@@ -109,6 +109,7 @@ final class PortLane: @unchecked Sendable {
     // A transport that outlives the port has nowhere to send.
     for session in sessions.values { session.takeUnretainedValue().portClosed() }
     sessions = [:]
+    sockets = PortSockets()
     // The lanes know each other.
     lanes = []
   }

@@ -17,6 +17,9 @@ struct PortSockets {
   static let receiveBuffer: Int32 = 4 * 1024 * 1024
   static let sendBuffer: Int32 = 2 * 1024 * 1024
 
+  /// None.
+  init() {}
+
   /// Binds all; a port of 0 becomes the one that the kernel chose.
   /// - Parameter isFirst: Of the port's workers. It binds alone and shares only then: another process that holds the port
   ///   is noticed, where SO_REUSEPORT would silently share it with a second server of the same user.

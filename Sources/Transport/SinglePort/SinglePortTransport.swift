@@ -3,7 +3,8 @@ package import Core
 /// One peer on the single port: ICE-lite, then DTLS, then SRTP. Worker-confined; call `close` when done.
 ///
 /// The peer checks and nominates (RFC 8445 §2.5); a path counts once one check on it was authenticated. Its checks are
-/// also its consent: without any for 15 s comes `iceDisconnected`, for 30 s `consentLost`, and nothing is sent any more.
+/// also its consent, and so is its media: without any for 15 s comes `iceDisconnected`, for 30 s `consentLost`, and
+/// nothing is sent any more.
 package final class SinglePortTransport: PeerTransport {
   private let lane: PortLane
   private let towards: IPAddress
@@ -15,6 +16,9 @@ package final class SinglePortTransport: PeerTransport {
   private var remote: Remote?
   /// Whose socket the datagrams of a path arrive at, where it is not our own worker's.
   private var arrivals: [(path: PeerPath, lane: Int)] = []
+  /// Something came over the selected path since the last `advance`, and how many packets were authentic by then.
+  private var isHeard = false
+  private var packetsHeard: UInt64 = 0
   private var isClosed = false
 
   /// What the peer's SDP said.
@@ -144,12 +148,20 @@ package final class SinglePortTransport: PeerTransport {
   @inline(__always)
   func receive(_ datagram: UnsafeMutableRawBufferPointer, from path: PeerPath, now: Instant) {
     guard !isClosed else { return }
+    if !isHeard { isHeard = path == route.path }
     association.receive(datagram, now: now)
   }
 
   func advance(to now: Instant) {
     guard !isClosed else { return }
-    let changes = ice.advance(to: now)
+    var changes: [ICELiteSession.Change] = []
+    if isHeard {
+      isHeard = false
+      let packets = association.counters.packetsReceived
+      if packets != packetsHeard { changes = ice.hear(at: now) }
+      packetsHeard = packets
+    }
+    changes += ice.advance(to: now)
     if !changes.isEmpty { apply(changes, arrival: lane.index) }
   }
 
@@ -211,7 +223,8 @@ package final class SinglePortTransport: PeerTransport {
       sink.relay = { lane.streams.send($0, on: base, lane.worker.poll) }
     } else {
       sink.relay = nil
-      sink.descriptor = lane.sockets.datagram[Int(path.base)].descriptor
+      let sockets = lane.sockets.datagram
+      sink.descriptor = sockets.indices.contains(Int(path.base)) ? sockets[Int(path.base)].descriptor : -1
       sink.destination = SocketStorage(path.remote)
     }
   }

@@ -1,0 +1,1 @@
+../Fuzz/Sources/FuzzSTUN/FuzzSTUN.swift
