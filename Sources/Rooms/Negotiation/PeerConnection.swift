@@ -58,6 +58,7 @@ class PeerConnection {
       to: configuration.enabledCodecs.compactMap { $0.split(separator: "/").last.map(String.init) })
     if endpoint != nil {
       policy.acceptsDataChannels = false
+      policy.repeatsCandidates = true
       // Players offer to send as well, or name tracks in sections that only receive.
       policy.sendsOnBidirectionalSections = true
       // Players that know nothing better often offer REMB and never send it; without it they are sent what there is.

@@ -89,6 +89,9 @@ package struct MediaPolicy: Hashable, Sendable {
   package var maximumMessageSize = 65_536
   /// As an answerer, senders may go into sections where the far end would send too.
   package var sendsOnBidirectionalSections = false
+  /// Candidates stand in every section, not in the bundle's tagged one alone (RFC 8843 §7.1.3): some players look at the
+  /// last section of a transport.
+  package var repeatsCandidates = false
 
   package init(
     audioCodecs: [CodecPolicy], videoCodecs: [CodecPolicy], audioExtensions: [ExtensionPolicy],

@@ -32,7 +32,7 @@ extension MultiplexedSession {
       m.attributes.append(Attribute("ice-options", "trickle"))
       m.attributes.append(Attribute("fingerprint", transport.fingerprint.description))
       m.attributes.append(Attribute("setup", setup.rawValue))
-      if tagged.map({ $0 == m.mid }) ?? isFirst {
+      if policy.repeatsCandidates || tagged.map({ $0 == m.mid }) ?? isFirst {
         for candidate in transport.candidates {
           let value = candidate.hasPrefix("candidate:") ? String(candidate.dropFirst(10)) : candidate
           m.attributes.append(Attribute("candidate", value))

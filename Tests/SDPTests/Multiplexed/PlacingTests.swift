@@ -146,6 +146,19 @@ import Testing
     #expect(answer.media[1].formats.first == "99")
   }
 
+  @Test func repeatsCandidatesWhereThePolicySaysSo() throws {
+    let offer = try recvonlyOffer(audio: 2, video: 1)
+    var policy = MediaPolicy.room
+    for (repeats, expected) in [(false, [1, 0, 0, 0]), (true, [1, 1, 1, 1])] {
+      policy.repeatsCandidates = repeats
+      var session = MultiplexedSession(role: .answerer, transport: parameters(), policy: policy, sessionID: 1)
+      _ = try session.receiveOffer(offer)
+      let answer = try session.makeAnswer()
+      #expect(answer.media.map(\.candidates.count) == expected)
+      #expect(answer.media.map(\.endOfCandidates) == expected.map { $0 > 0 })
+    }
+  }
+
   @Test func marksStereo() throws {
     var session = room()
     var sender = track(.audio, "TR_1", codecs: ["opus"])
