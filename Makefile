@@ -5,7 +5,7 @@
 
 CONFIG ?= debug
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS ?= FuzzSIP FuzzSDP FuzzRTP FuzzRTCP FuzzDCEP FuzzSCTP
+FUZZ_TARGETS ?= FuzzSIP FuzzSDP FuzzRTP FuzzRTCP FuzzDCEP FuzzSCTP FuzzSTUN
 STRICT = --explicit-target-dependency-import-check error
 SWIFT_SOURCES = Sources Tests Package.swift
 
