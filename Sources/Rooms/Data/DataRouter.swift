@@ -70,7 +70,8 @@ final class DataRouter {
     var isMetrics = false
     if case .metrics = packet.value { isMetrics = true }
     let receivers = room.present.filter { receiver in
-      guard receiver !== sender else { return false }
+      // WHIP and WHEP have no data channels.
+      guard receiver !== sender, receiver.endpoint == nil else { return false }
       if isMetrics { return receiver.permission.canSubscribeMetrics }
       return named.isEmpty || named.contains(receiver.identity)
     }

@@ -6,6 +6,8 @@ final class PeerData {
   static let lossyBacklog = 8 * 1024
   /// Reliable messages that may wait, in bytes; a peer that is further behind is cut off.
   static let reliableBacklog = 4 * 1024 * 1024
+  /// The same before the channel opened; a peer may never open one.
+  static let earlyBacklog = 256 * 1024
 
   var channels: DataChannels?
   private var streams: [DataChannelLabel: UInt16] = [:]
@@ -49,6 +51,7 @@ final class PeerData {
       return true
     }
     guard !isStuck else { return true }
+    if streams[.reliable] == nil, waitingBytes + bytes.count > PeerData.earlyBacklog { return true }
     guard waitingBytes + bytes.count <= PeerData.reliableBacklog else {
       isStuck = true
       waiting = []

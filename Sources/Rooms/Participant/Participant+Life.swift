@@ -41,6 +41,7 @@ extension Participant {
     join.serverRegion = configuration.region
     join.serverInfo = context.serverInfo
     join.iceServers = configuration.iceServers
+    if let quirks = ClientQuirks.configuration(for: client) { join.clientConfiguration = quirks }
     join.subscriberPrimary = isSubscriberPrimary
     join.fastPublish = permission.canPublish
     join.pingInterval = Int32(max(1, configuration.pingInterval.components.seconds))
@@ -181,6 +182,7 @@ extension Participant {
     resumeTimer = nil
     tokenTimer = nil
     failureTimer = nil
+    drainTimer = nil
     disconnectReason = reason
     // From here on nothing is announced track by track: the participant goes as a whole.
     state = .disconnected

@@ -46,6 +46,7 @@ extension Participant {
     }
     changed(tellsItself: true)
     publishing.permissionChanged()
+    if old.hidden != new.hidden { room.permissionsChanged(of: self) }
     if old.canSubscribe != new.canSubscribe { subscribing.reconcileAll() }
     refreshToken()
   }

@@ -16,6 +16,7 @@ extension Participant {
     var reconnect = Livekit_ReconnectResponse()
     reconnect.iceServers = context.configuration.iceServers
     reconnect.serverInfo = context.serverInfo
+    if let quirks = ClientQuirks.configuration(for: client) { reconnect.clientConfiguration = quirks }
     reconnect.lastMessageSeq = sequences.last
     send(.reconnect(reconnect))
     send(.update(room.snapshot(for: self)))

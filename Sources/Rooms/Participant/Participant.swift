@@ -56,6 +56,7 @@ final class Participant {
   var resumeTimer: RoomTimer?
   var tokenTimer: RoomTimer?
   var failureTimer: RoomTimer?
+  var drainTimer: RoomTimer?
 
   init(room: Room, sid: String, request: JoinRequest, joinedAt: WallTime) {
     self.room = room

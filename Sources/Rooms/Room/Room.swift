@@ -1,5 +1,6 @@
 import Core
 import LiveKitProtocol
+import Logging
 import SFU
 
 /// One room: who is in it, and what all of them are told. Routes between participants and its sub-machines.
@@ -93,6 +94,7 @@ final class Room {
   }
 
   func becameActive(_ participant: Participant) {
+    context.logger.info("participant joined", metadata: participant.loggerMetadata)
     context.dependencies.onEvent(.participantJoined(info, participant.info))
     quality.start()
   }
@@ -105,6 +107,9 @@ final class Room {
     if !participant.isHidden { departed.add(participant.info, now: context.now) }
     speakers.left(participant)
     service.ended(participant)
+    context.logger.info(
+      "participant left",
+      metadata: participant.loggerMetadata.merging(["reason": "\(participant.disconnectReason)"]) { $1 })
     context.dependencies.onEvent(
       participant.wasActive
         ? .participantLeft(info, participant.info) : .participantConnectionAborted(info, participant.info))
@@ -130,6 +135,7 @@ final class Room {
     quality.stop()
     context.order(.closeRoom(mediaID), worker: worker)
     service.closed(self)
+    context.logger.info("room closed", metadata: ["room": "\(name)", "sid": "\(sid)", "reason": "\(reason)"])
     context.dependencies.onEvent(.roomFinished(info))
   }
 

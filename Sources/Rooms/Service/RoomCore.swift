@@ -123,6 +123,7 @@ final class RoomCore {
     let room = Room(service: self, name: name, worker: worker, options: options)
     self.rooms[name] = room
     roomsByMedia[room.mediaID] = room
+    context.logger.info("room created", metadata: ["room": "\(name)", "sid": "\(room.sid)", "worker": "\(worker)"])
     context.dependencies.onEvent(.roomStarted(room.info))
     return room
   }
@@ -182,7 +183,7 @@ final class RoomCore {
     let all = rooms.values.flatMap(\.present)
     let spread = context.configuration.drainSpread
     for (index, participant) in all.enumerated() {
-      participant.failureTimer = context.after(spread / max(1, all.count) * index) { [weak participant] in
+      participant.drainTimer = context.after(spread / max(1, all.count) * index) { [weak participant] in
         participant?.leave(.serverShutdown, action: .reconnect)
       }
     }
