@@ -18,6 +18,8 @@ final class PeerSender {
   private var slots: [Slot] = []
   private var isAllocationDue = false
   private var hasVideo = false
+  /// Somebody is paused for want of bandwidth.
+  private var hasPause = false
   private var lastAllocation: Instant?
   private var allocatedTarget: Int?
   private var wanted = 0
@@ -202,7 +204,8 @@ final class PeerSender {
   private func continueProbe(now: Instant) {
     if probe == nil {
       guard hasVideo, wanted > 0,
-        let cluster = controller.nextProbe(wanted: wanted, isQueueEmpty: pacer.isEmpty, now: now)
+        let cluster = controller.nextProbe(
+          wanted: wanted, isUrgent: hasPause, isQueueEmpty: pacer.isEmpty, now: now)
       else { return }
       probe = RunningProbe(cluster: cluster, startedAt: now)
     }
@@ -256,6 +259,7 @@ final class PeerSender {
     let allocation = allocator.allocate(
       target: target.map { isPressed ? $0 * 3 / 4 : $0 }, audio: audio.bitrate(now: now), demands: demands, now: now)
     wanted = allocation.wanted
+    hasPause = allocation.shares.contains { $0.target == .paused }
     statistics.allocated = allocation.used
     // Shares come in the order of the demands.
     var slot = 0

@@ -93,6 +93,7 @@ struct CongestionController: Sendable {
     guard !report.acknowledged.isEmpty || report.lost > 0 else { return }
     lastScale = nil
     if !hasReport || isMute {
+      probes.restart()
       hasReport = true
       isMute = false
       loss.clear()
@@ -195,10 +196,15 @@ struct CongestionController: Sendable {
   }
 
   /// A probe to send now, if one is due.
-  mutating func nextProbe(wanted: Int?, isQueueEmpty: Bool, now: Instant) -> ProbeCluster? {
+  ///
+  /// - Parameter isUrgent: Somebody is paused for want of bandwidth.
+  mutating func nextProbe(wanted: Int?, isUrgent: Bool, isQueueEmpty: Bool, now: Instant) -> ProbeCluster? {
     guard mode != .none, let target else { return nil }
     let isCalm = isQueueEmpty && detector.usage == .normal && lastScale == nil && loss.fraction - loss.inherent < 0.1
-    guard let cluster = probes.next(estimate: target, wanted: wanted, isCalm: isCalm, now: now) else { return nil }
+    guard
+      let cluster = probes.next(
+        estimate: target, wanted: wanted, isUrgent: isUrgent, isCalm: isCalm, now: now)
+    else { return nil }
     probeEstimator.begin(cluster: cluster.id, bytes: cluster.bytes, packets: ProbeCluster.packets)
     return cluster
   }

@@ -21,6 +21,8 @@ struct ProbeController: Sendable {
   private static let success = 0.7
   private static let periods: ClosedRange<Duration> = .seconds(3) ... .seconds(8)
   private static let retry = Duration.milliseconds(200)
+  /// While somebody has no picture at all for want of bandwidth.
+  private static let urgentPeriod = Duration.seconds(1)
   private static let resultTimeout = Duration.seconds(1)
   /// A fall below this share of the old estimate is worth a probe once the path is calm.
   private static let fall = 0.66
@@ -50,9 +52,12 @@ struct ProbeController: Sendable {
   /// - Parameters:
   ///   - estimate: In force.
   ///   - wanted: Bits a second that would be of use; nil or less than the estimate: nothing to probe for.
+  ///   - isUrgent: Somebody is paused for want of it.
   ///   - isCalm: The path shows neither over-use nor heavy loss, and nothing is queued.
   /// - Returns: A cluster to send now.
-  mutating func next(estimate: Int, wanted: Int?, isCalm: Bool, now: Instant) -> ProbeCluster? {
+  mutating func next(
+    estimate: Int, wanted: Int?, isUrgent: Bool = false, isCalm: Bool, now: Instant
+  ) -> ProbeCluster? {
     if case .waiting(let since, _, _) = state, now - since > Self.resultTimeout {
       state = .idle
       lengthen()
@@ -81,7 +86,7 @@ struct ProbeController: Sendable {
           return begin(min(Int(Double(fallen.bitrate) * 0.85), useful), exponential: false, now: now)
         }
       }
-      if let last, now - last < period { return nil }
+      if let last, now - last < (isUrgent ? Self.urgentPeriod : period) { return nil }
       return begin(min(Int(Double(estimate) * Self.furtherFactor), useful), exponential: true, now: now)
     }
   }
@@ -96,6 +101,12 @@ struct ProbeController: Sendable {
     } else {
       lengthen()
     }
+  }
+
+  /// The first report came: what was sent before may have found no path yet (ICE and DTLS were under way).
+  mutating func restart() {
+    state = .initial
+    period = Self.periods.lowerBound
   }
 
   /// The cluster could not be sent: nobody has a stream that padding fits in.

@@ -10,6 +10,8 @@ struct ProbeEstimator: Sendable {
   private static let utilisation = 0.95
   /// Receivers that gather packets, or are held up, make a rate that no path has.
   private static let largestRatio = 1.5
+  /// Nor does a path hurry: what takes less of the time of sending to arrive was held up at its beginning.
+  private static let shortest = 0.85
   private static let longest = Duration.seconds(1)
 
   private var cluster: UInt8 = 0
@@ -55,7 +57,9 @@ struct ProbeEstimator: Sendable {
     guard let firstSent, let lastSent, let firstArrival, let lastArrival else { return nil }
     let sentFor = lastSent - firstSent
     let arrivedFor = lastArrival - firstArrival
-    guard sentFor > .zero, sentFor <= Self.longest, arrivedFor > .zero, arrivedFor <= Self.longest else { return nil }
+    guard sentFor > .zero, sentFor <= Self.longest, arrivedFor > .zero, arrivedFor <= Self.longest,
+      arrivedFor.inSeconds >= sentFor.inSeconds * Self.shortest
+    else { return nil }
     // What leaves makes up for the time since the instant before, so the first instant's is not counted; nor is the first
     // to arrive.
     let sentRate = Double(bytes - bytesFirstSent) * 8 / sentFor.inSeconds

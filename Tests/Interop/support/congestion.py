@@ -40,7 +40,7 @@ class Scenario:
     name: str
     phases: list
     queue: int = 500
-    camera: tuple = (960, 540, 1_700_000)
+    camera: tuple = (640, 360, 900_000)
 
 
 @dataclass
@@ -72,6 +72,8 @@ class Outcome:
     longest: list = field(default_factory=list)
     dropped: list = field(default_factory=list)
     layers: dict = field(default_factory=dict)
+    published: list = field(default_factory=list)
+    subscribed: dict = field(default_factory=dict)
 
     def of(self, phase, skip=0.0):
         """The seconds of a phase, without its first."""
@@ -198,7 +200,7 @@ class Bench:
             publisher.until(lambda one: "joined" in one, 30, "publisher")
             # All layers flow before anybody looks.
             publisher.until(
-                lambda one: sum(1 for sent, _ in one.get("layers", {}).values() if sent > 20_000) >= 2, 40, "simulcast"
+                lambda one: sum(1 for sent, *_ in one.get("layers", {}).values() if sent > 20_000) >= 2, 40, "simulcast"
             )
             self._set(link, scenario.phases[0])
             viewer = Reader(stack.enter_context(self._guest(link, 1, "watch")))
@@ -218,6 +220,8 @@ class Bench:
                                 log(second)
                 outcome.longest.append(link.down.longest)
                 outcome.dropped.append(link.down.dropped)
+            outcome.subscribed = {one["subscribed"]: one["at"] for one in viewer.lines if "subscribed" in one}
+            outcome.published = [one for one in publisher.lines if "layers" in one]
             last = [one["layers"] for one in publisher.lines if "layers" in one][-6:]
             for rid in last[-1]:
                 if rid in last[0]:

@@ -73,7 +73,10 @@ async def show(room, width, height, bitrate):
         for one in (*statistics.publisher_stats, *statistics.subscriber_stats):
             if one.HasField("outbound_rtp") and one.outbound_rtp.stream.kind == "video":
                 sent = one.outbound_rtp
-                layers[sent.outbound.rid or "-"] = [sent.sent.bytes_sent, sent.outbound.frame_height]
+                layers[sent.outbound.rid or "-"] = [
+                    sent.sent.bytes_sent, sent.outbound.frame_height, sent.outbound.frames_encoded,
+                    sent.outbound.key_frames_encoded, sent.outbound.pli_count,
+                ]
         print(json.dumps({"at": time.monotonic(), "layers": layers}), flush=True)
         for task in work:
             if task.done():
@@ -108,6 +111,8 @@ async def main(role, url, jwt, *rest):
 
     @room.on("track_subscribed")
     def subscribed(track, *_):
+        kind = "audio" if track.kind == rtc.TrackKind.KIND_AUDIO else "video"
+        print(json.dumps({"subscribed": kind, "at": time.monotonic()}), flush=True)
         # Without a sink libwebrtc does not play audio, and does not count it.
         if track.kind == rtc.TrackKind.KIND_AUDIO:
             ears.append(asyncio.ensure_future(listen(track)))
@@ -119,7 +124,7 @@ async def main(role, url, jwt, *rest):
     await asyncio.wait_for(room.connect(url, jwt, rtc.RoomOptions(auto_subscribe=role == "watch")), 20)
     print(json.dumps({"joined": time.monotonic()}), flush=True)
     if role == "show":
-        width, height, bitrate = (int(value) for value in rest or (960, 540, 1_700_000))
+        width, height, bitrate = (int(value) for value in rest or (640, 360, 900_000))
         await show(room, width, height, bitrate)
     else:
         await watch(room)

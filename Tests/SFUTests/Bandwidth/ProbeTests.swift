@@ -89,6 +89,29 @@ private func at(_ milliseconds: Double) -> Instant { Instant(nanoseconds: Int64(
     #expect(later?.bitrate == 900_000)
   }
 
+  @Test func startsAnewWithTheFirstReport() {
+    var probes = ProbeController()
+    _ = probes.next(estimate: 300_000, wanted: 5_000_000, isCalm: true, now: at(0))
+    let waiting = probes.next(estimate: 300_000, wanted: 5_000_000, isCalm: true, now: at(100))
+    probes.restart()
+    let again = probes.next(estimate: 300_000, wanted: 5_000_000, isCalm: true, now: at(105))
+    #expect(waiting == nil)
+    #expect(again?.bitrate == 900_000)
+  }
+
+  @Test func probesOftenWhileSomebodyIsPaused() {
+    var probes = ProbeController()
+    var count = 0
+    for i in 0..<400 {
+      let now = at(Double(i) * 50)
+      if let cluster = probes.next(estimate: 500_000, wanted: 2_000_000, isUrgent: true, isCalm: true, now: now) {
+        count += 1
+        probes.receive(result: cluster.bitrate / 2, estimate: 500_000, now: now + .milliseconds(100))
+      }
+    }
+    #expect(count >= 18 && count <= 21)
+  }
+
   @Test func aResultThatNeverComesEndsTheWait() {
     var probes = ProbeController()
     let found7 = probes.next(estimate: 300_000, wanted: 5_000_000, isCalm: true, now: at(0))

@@ -176,6 +176,8 @@ final class SimulatedRoom {
   private(set) var audioSent = 0
   private(set) var audioReceived = 0
   private(set) var longestAudioDelay = Duration.zero
+  /// Whether packets leave the transport at all.
+  var isConnected = true
   /// Whether the way back works.
   var feedbackWorks = true
   /// Milliseconds between reports; receivers send them every 50 to 250.
@@ -213,6 +215,7 @@ final class SimulatedRoom {
   }
 
   private func leave(_ packet: UnsafeRawBufferPointer) {
+    guard isConnected else { return }
     let kind = packet[13]
     if kind == 0 { audioSent += 1 }
     let sequence = UInt16(packet[14]) << 8 | UInt16(packet[15])
