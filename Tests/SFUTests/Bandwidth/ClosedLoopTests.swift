@@ -84,7 +84,7 @@ import Testing
     // A stall in the middle of a probe can hide that the link was full; over-use tells soon after.
     #expect(room.longestQueue < .milliseconds(500))
     let settled = room.samples.filter { $0.queueDelay > .milliseconds(150) }.count
-    #expect(settled <= 10)
+    #expect(settled <= 30)
     #expect(room.consumers[1].targets.allSatisfy { $0.target != .paused })
   }
 
