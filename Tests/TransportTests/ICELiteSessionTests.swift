@@ -149,6 +149,18 @@ struct ICELiteSessionTests {
     #expect(session.wait(.seconds(14)).isEmpty)
   }
 
+  @Test func beforeNominationPacketsGoWhereThePeersComeFrom() throws {
+    var session = Session()
+    _ = try session.check(a)
+    _ = try session.check(b)
+    #expect(session.ice.selected == a)
+    #expect(session.ice.prefer(b) == [.selected(b)])
+    #expect(session.ice.prefer(Session.path(9)).isEmpty)
+    _ = try session.check(b, nominates: true)
+    #expect(session.ice.prefer(a).isEmpty)
+    #expect(session.ice.selected == b)
+  }
+
   @Test func mediaIsASignOfLifeToo() throws {
     var session = Session()
     #expect(session.ice.hear(at: session.now).isEmpty)

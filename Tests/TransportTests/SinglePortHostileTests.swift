@@ -105,6 +105,20 @@ extension LiveTests {
       await world.finish()
     }
 
+    @Test func dtlsIsAnsweredOnThePathThatItCameOn() async throws {
+      // A first path that works towards us only: the browser gets no answer there and goes on with the second.
+      let world = try PortWorld()
+      let (peer, browser) = try await world.synthetic()
+      let deaf = try TestSocket()
+      deaf.send(browser.makeCheck(nominates: false), to: world.server)
+      #expect(await world.benches[0].wait { $0.selectedPair(peer)?.remote == deaf.address.description })
+      #expect(browser.check(nominates: false) != nil)
+      let start = Instant.now()
+      #expect(try browser.shakeHands())
+      #expect(start.duration(to: .now()) < .milliseconds(900))
+      await world.finish()
+    }
+
     @Test func aCopiedCheckFromAnotherAddressDoesNotTakeMediaAwayForLong() async throws {
       // Who sees a check can send it again from elsewhere: it is valid there. Nomination by the true peer wins it back.
       let world = try PortWorld()

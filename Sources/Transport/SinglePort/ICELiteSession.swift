@@ -206,6 +206,17 @@ package struct ICELiteSession {
     return changes
   }
 
+  /// Something came over a proved path that is not the selected one. Before nomination the peer sends only where it got
+  /// our answers, so packets go there too; a path may work one way only.
+  package mutating func prefer(_ path: PeerPath) -> [Change] {
+    guard let index = paths.firstIndex(where: { $0.path == path }), paths[index].path != selected,
+      !paths.contains(where: { $0.path == selected && $0.lastNomination != nil })
+    else { return [] }
+    var changes: [Change] = []
+    select(path, &changes)
+    return changes
+  }
+
   /// Authenticated media came over the selected path: a sign of life of peers that keep their mapping alive by
   /// indications instead of checks.
   package mutating func hear(at now: Instant) -> [Change] {

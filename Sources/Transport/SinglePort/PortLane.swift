@@ -47,6 +47,9 @@ final class PortLane: @unchecked Sendable {
   private static let batchesPerTurn = 32
   /// Datagrams taken from one other worker a turn.
   private static let handOversPerTurn = 512
+  /// With so many workers handed-over datagrams are heard at once, as they were held back already where they arrived;
+  /// with more, that would wake a worker too often.
+  private static let urgentHandOvers = 8
 
   init(
     index: Int, worker: MediaWorker, sockets: PortSockets, workers: Int, configuration: SinglePort.Configuration
@@ -85,7 +88,9 @@ final class PortLane: @unchecked Sendable {
         watches.append(try worker.poll.add(socket.descriptor, isUrgent: false, handler: watch))
       }
       let signal = LaneWatch { [unowned self] now in self.takeHandedOver(now) }
-      watches.append(try worker.poll.add(signalDescriptor, isUrgent: false, handler: signal))
+      watches.append(
+        try worker.poll.add(
+          signalDescriptor, isUrgent: inbox.count <= PortLane.urgentHandOvers, handler: signal))
       for listener in sockets.listeners {
         let watch = LaneWatch { [unowned self] now in
           self.acceptStreams(listener.descriptor, now)

@@ -148,7 +148,12 @@ package final class SinglePortTransport: PeerTransport {
   @inline(__always)
   func receive(_ datagram: UnsafeMutableRawBufferPointer, from path: PeerPath, now: Instant) {
     guard !isClosed else { return }
-    if !isHeard { isHeard = path == route.path }
+    if path == route.path {
+      isHeard = true
+    } else {
+      let changes = ice.prefer(path)
+      if !changes.isEmpty { apply(changes, arrival: lane.index) }
+    }
     association.receive(datagram, now: now)
   }
 
