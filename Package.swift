@@ -124,7 +124,7 @@ let package = Package(
     .executableTarget(
       name: "parley",
       dependencies: [
-        "Core", "SIP", "Transport", "SIPTransport", "Gateway", "Store", "API", "LiveKitProtocol", "Rooms",
+        "Core", "SIP", "Transport", "SIPTransport", "Gateway", "Store", "API", "LiveKitProtocol", "Rooms", "SFU",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),

@@ -54,7 +54,8 @@ extension RESTRoutes {
       guard invitation.identity.isEmpty, invitation.video.roomJoin, !invitation.video.room.isEmpty else {
         throw RESTError(.forbidden, "forbidden", "This is no invitation.")
       }
-      var claims = AccessClaims(identity: "guest-\(RandomToken.hex(bytes: 6))", video: Self.joining(invitation.video.room))
+      var claims = AccessClaims(
+        identity: "guest-\(RandomToken.hex(bytes: 6))", video: Self.joining(invitation.video.room))
       claims.name = name
       let token = signer.sign(claims, now: .now(), lifetime: Self.guestLifetime)
       return .json(

@@ -49,7 +49,8 @@ package enum WebSocketFrameWriter {
     }
   }
 
-  package static func frame(_ opcode: WebSocketOpcode, _ payload: [UInt8], allocator: ByteBufferAllocator) -> ByteBuffer {
+  package static func frame(_ opcode: WebSocketOpcode, _ payload: [UInt8], allocator: ByteBufferAllocator) -> ByteBuffer
+  {
     var buffer = allocator.buffer(capacity: maximumHeaderSize + payload.count)
     writeHeader(opcode, payloadLength: payload.count, into: &buffer)
     buffer.writeBytes(payload)

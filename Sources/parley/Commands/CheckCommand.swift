@@ -53,7 +53,8 @@ struct Checks: Sendable {
   let configuration: Configuration
 
   func run() async -> [Finding] {
-    configurationFindings() + secretFindings() + listenerFindings() + mediaPortFindings() + singlePortFindings() + certificateFindings()
+    configurationFindings() + secretFindings() + listenerFindings() + mediaPortFindings() + singlePortFindings()
+      + certificateFindings()
       + addressFindings() + dataFindings() + databaseFindings() + webFindings() + limitFindings()
   }
 

@@ -34,7 +34,8 @@ extension Checks {
           seen.isEmpty
             ? "only browsers on this machine are told where it is."
             : "browsers are told \(seen.joined(separator: ", ")). A firewall must let UDP and TCP port \(port) in, and UDP "
-              + "\(configuration.media.ports.lowerBound)-\(configuration.media.ports.upperBound) for phones and trunks."))
+              + "\(configuration.media.ports.lowerBound)-\(configuration.media.ports.upperBound) for phones and trunks."
+        ))
     }
     if let limit = KernelLimits.receiveBuffer(), limit < KernelLimits.wantedReceiveBuffer, getuid() != 0 {
       findings.append(

@@ -79,7 +79,7 @@ struct Configuration: Sendable {
     var ports: ClosedRange<UInt16> = 20_000...29_999
     /// Nil: by the number of cores.
     var workers: Int?
-    var ice = ICEMode.full
+    var ice = ICEMode.singlePort
     /// Of the single port.
     var port: UInt16 = 8444
     var stun: [HostPort] = []
@@ -97,6 +97,8 @@ struct Configuration: Sendable {
     var maxRooms = 0
     var maxSessions = 0
     var remoteUnmute = false
+    /// 0: everybody is heard.
+    var loudest = 16
   }
 
   struct WebhooksSection: Sendable {

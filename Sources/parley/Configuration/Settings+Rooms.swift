@@ -25,6 +25,10 @@ extension Configuration {
       "rooms.remote-unmute", \.rooms.remoteUnmute, .flag, in: Configuration(),
       "Whether a room administrator may switch on a microphone or camera that its owner switched off."),
     Setting(
+      "rooms.loudest", \.rooms.loudest, .integer(0...1000), in: Configuration(),
+      "How many talkers of a room are forwarded at a time, by the level that their clients measure; 0 forwards everybody."
+    ),
+    Setting(
       "webhooks.urls", \.webhooks.urls,
       Kind<String>.text("an http or https URL without user name, such as https://example.com/hook", accepts: isWebhook)
         .list(orNone: "off"), in: Configuration(),

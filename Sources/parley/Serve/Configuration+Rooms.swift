@@ -3,9 +3,16 @@ import Core
 import LiveKitProtocol
 import Logging
 import Rooms
+import SFU
 import Store
 
 extension Configuration {
+  var router: RouterConfiguration {
+    var router = RouterConfiguration()
+    router.loudest = rooms.loudest == 0 ? nil : rooms.loudest
+    return router
+  }
+
   var roomPlane: RoomConfiguration {
     var plane = RoomConfiguration()
     plane.autoCreate = rooms.autoCreate

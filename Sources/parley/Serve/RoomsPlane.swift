@@ -4,6 +4,7 @@ import LiveKitProtocol
 import Logging
 import NIOCore
 import Rooms
+import SFU
 import Transport
 
 /// The rooms: control on the signalling loop, media on the workers that calls use too.
@@ -14,14 +15,15 @@ struct RoomsPlane: Sendable {
   private static let refreshedTokenLifetime = Duration.seconds(600)
 
   init(
-    configuration: RoomConfiguration, media: MediaPlane, loop: any EventLoop, keys: [String: Secret], logger: Logger,
+    configuration: RoomConfiguration, router: RouterConfiguration, media: MediaPlane, loop: any EventLoop,
+    keys: [String: Secret], logger: Logger,
     onEvent: @escaping @Sendable (RoomEvent) -> Void
   ) {
     let bound = ServiceLoop<RoomService>(loop: loop) { $0.advance() }
     let transports = media.peerTransports
     let workers = media.workers.map { worker in
       RoomMedia(
-        worker: worker,
+        worker: worker, configuration: router,
         makeTransport: { worker, towards, isControlling throws(TransportError) in
           try transports.make(on: worker, towards: towards, isControlling: isControlling)
         },

@@ -54,7 +54,7 @@ struct Server: Sendable {
     let keys = provisioned.keys
     let webhooks = configuration.webhookOutbox(keys: keys, store: store, metrics: metrics, logger: logger)
     let rooms = RoomsPlane(
-      configuration: configuration.roomPlane, media: media, loop: signalling.loop,
+      configuration: configuration.roomPlane, router: configuration.router, media: media, loop: signalling.loop,
       keys: keys, logger: logger, onEvent: { webhooks?.post($0) })
     let roomServices = RoomsServices(rooms: rooms.service, tokens: TokenVerifier(keys: keys), logger: logger)
 
@@ -78,11 +78,12 @@ struct Server: Sendable {
       pages: pages, store: store, gateway: gateway, transport: transport, rooms: roomServices, metrics: metrics,
       keys: keys)
     let http = HTTPServer(
-      configuration: httpConfiguration(tls), router: router, 
+      configuration: httpConfiguration(tls), router: router,
       webSockets: roomServices.webSockets.merging(["/sip": .sip(transport)]) { $1 },
       group: signalling.loop, logger: logger)
     let upkeep = Upkeep(
-      gateway: gateway, rooms: rooms.service, transport: transport, store: store, keepCalls: configuration.data.keepCalls, feed: feed,
+      gateway: gateway, rooms: rooms.service, transport: transport, store: store,
+      keepCalls: configuration.data.keepCalls, feed: feed,
       certificate: certificate, http: http,
       readings: SystemReadings(
         registry: metrics, gateway: gateway, transport: transport, media: media), logger: logger,

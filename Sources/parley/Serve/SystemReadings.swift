@@ -61,7 +61,8 @@ final class SystemReadings: Sendable {
 
   private func readPort(_ registry: MetricsRegistry) {
     func reading(
-      _ name: String, _ help: String, kind: MetricsRegistry.ReadingKind, _ value: @escaping @Sendable (SinglePortStatistics) -> UInt64
+      _ name: String, _ help: String, kind: MetricsRegistry.ReadingKind,
+      _ value: @escaping @Sendable (SinglePortStatistics) -> UInt64
     ) {
       registry.reading(name, help, kind: kind) { [self] in Double(value(snapshot.withLock { $0.port })) }
     }

@@ -68,6 +68,7 @@ class ParleyServer:
                 "address": "127.0.0.1",
                 "listen": ["127.0.0.1"],
                 "ports": f"{self.first_media}-{self.last_media}",
+                "port": free_port(),
             },
             "data": {"directory": str(self.directory / "data")},
             "keys": {"devkey": KEY},
