@@ -139,7 +139,4 @@ extension RoomService {
     defer { context.flush() }
     try core.endpoints.close(id, owner: owner)
   }
-
-  /// Open WHIP and WHEP sessions.
-  package var endpointCount: Int { core.endpoints.count }
 }

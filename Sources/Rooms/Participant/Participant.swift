@@ -5,7 +5,8 @@ import SFU
 
 /// One participant of a room, from the join to the end, over all its sockets. Routes between its sub-machines.
 final class Participant {
-  unowned let room: Room
+  /// Which lets the participant go when it has left.
+  let room: Room
   let context: RoomContext
   let sid: String
   let identity: String

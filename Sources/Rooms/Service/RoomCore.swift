@@ -151,6 +151,14 @@ final class RoomCore {
   func forget(_ id: SessionID) { sessions[id] = nil }
 
   func receive(_ event: RoomMediaEvent) {
+    // What an event brings about may end the participant, whose connections know it without keeping it.
+    var held: Participant?
+    defer { withExtendedLifetime(held) {} }
+    func connection(_ id: PeerID) -> PeerConnection? {
+      let connection = context.peers[id]?.connection
+      held = connection?.participant
+      return connection
+    }
     switch event {
     case .peerOpened(let id, let local): connection(id)?.receive(opened: local)
     case .peerRestarted(let id, let local): connection(id)?.receive(restarted: local)
@@ -171,8 +179,6 @@ final class RoomCore {
     case .router(let id, let event): roomsByMedia[id]?.receive(event)
     }
   }
-
-  private func connection(_ id: PeerID) -> PeerConnection? { context.peers[id]?.connection }
 
   // MARK: Drain
 

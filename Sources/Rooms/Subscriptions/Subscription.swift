@@ -5,7 +5,8 @@ import SFU
 
 /// One track on its way to one subscriber.
 final class Subscription {
-  unowned let subscriber: Participant
+  /// Until `Subscribing` lets the subscription go.
+  let subscriber: Participant
   let track: PublishedTrack
   let consumer: ConsumerID
   private(set) var ssrc: SSRC

@@ -14,7 +14,8 @@ final class PublishedTrack {
     case ended
   }
 
-  unowned let publisher: Participant
+  /// Until `Publishing.end`.
+  let publisher: Participant
   let sid: String
   let producer: ProducerID
   /// What the client calls it in its SDP: its own, and those of its codecs.
