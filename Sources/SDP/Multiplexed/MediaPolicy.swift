@@ -164,14 +164,6 @@ package struct MediaPolicy: Hashable, Sendable {
     return result
   }
 
-  /// The same without that header extension.
-  package func removing(extension uri: String) -> MediaPolicy {
-    var result = self
-    result.audioExtensions.removeAll { $0.uri == uri }
-    result.videoExtensions.removeAll { $0.uri == uri }
-    return result
-  }
-
   func codecs(_ kind: SectionKind) -> [CodecPolicy] {
     switch kind {
     case .audio: audioCodecs
