@@ -117,4 +117,45 @@ import Testing
     // The client makes the channels.
     #expect(opened == [[]])
   }
+
+  @Test func goesOnInOneStreamWhenTheSecondOfferSaysItDifferently() throws {
+    let rooms = RoomHarness()
+    let ben = try rooms.join("ben")
+    try rooms.publish(ben, cid: "mic")
+    var offer = try nativeOffer()
+    try rooms.join("ann") { request in
+      request.isSinglePeerConnection = true
+      request.publisherOffer = offer
+    }
+    let ann = try #require(rooms.clients.last)
+    // Clients write their own opus line after our answer.
+    offer.id = 2
+    offer.sdp = offer.sdp.replacingOccurrences(of: "useinbandfec=1", with: "stereo=1;useinbandfec=1")
+    rooms.send(.offer(offer), from: ann)
+    let commands = rooms.media[0].commands
+    let added = commands.count { if case .addConsumer = $0 { true } else { false } }
+    let removed = commands.count { if case .removeConsumer = $0 { true } else { false } }
+    let changed = commands.count { if case .renegotiateConsumer = $0 { true } else { false } }
+    #expect(added == 1)
+    #expect(removed == 0)
+    #expect(changed == 1)
+  }
+
+  @Test func forwardsNothingBeforeTheConnectionWorks() throws {
+    let rooms = RoomHarness()
+    let ben = try rooms.join("ben")
+    try rooms.publish(ben, cid: "mic")
+    rooms.media[0].connects = false
+    let offer = try nativeOffer()
+    try rooms.join("ann") { request in
+      request.isSinglePeerConnection = true
+      request.publisherOffer = offer
+    }
+    func added() -> Int { rooms.media[0].commands.count { if case .addConsumer = $0 { true } else { false } } }
+    #expect(added() == 0)
+    let peer = try #require(try rooms.room().participant("ann")?.publisher)
+    rooms.core.receive(.peerConnected(peer.id))
+    rooms.settle()
+    #expect(added() == 1)
+  }
 }

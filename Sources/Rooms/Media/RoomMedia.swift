@@ -106,6 +106,9 @@ package actor RoomMedia: RoomMediaPort {
       }
     case .updateConsumer(let id, let room, let preferences):
       rooms[room]?.router.updateConsumer(id, preferences: preferences)
+    case .renegotiateConsumer(let id, let room, let mid, let codecs, let extensions):
+      guard let router = rooms[room]?.router else { return }
+      if !router.updateConsumer(id, codecs: codecs, extensions: extensions, mid: mid) { report(.consumerRefused(id)) }
     case .removeConsumer(let id, let room): rooms[room]?.router.removeConsumer(id)
     case .requestKeyFrame(let id, let room): rooms[room]?.router.requestKeyFrame(id)
     }

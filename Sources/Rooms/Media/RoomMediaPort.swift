@@ -34,6 +34,9 @@ package enum RoomMediaCommand: Sendable {
   /// Answered by `consumerRefused` where the codecs do not meet.
   case addConsumer(ConsumerID, of: ProducerID, peer: PeerID, ConsumerParameters)
   case updateConsumer(ConsumerID, room: MediaRoomID, ConsumerPreferences)
+  /// A later negotiation changed what the subscriber takes; answered by `consumerRefused` where nothing is left.
+  case renegotiateConsumer(
+    ConsumerID, room: MediaRoomID, mid: String, codecs: [CodecParameters], extensions: HeaderExtensionMap)
   case removeConsumer(ConsumerID, room: MediaRoomID)
   case requestKeyFrame(ProducerID, room: MediaRoomID)
 }

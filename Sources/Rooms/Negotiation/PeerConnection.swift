@@ -22,6 +22,8 @@ class PeerConnection {
   /// Nil until the worker has told our transport parameters.
   var session: MultiplexedSession?
   private(set) var link = Link.opening
+  /// ICE and DTLS were done at some time.
+  private(set) var wasConnected = false
   private var candidates = CandidateGate()
   private var lastRemote: RemoteTransport?
   private var hasDataChannels = false
@@ -104,6 +106,7 @@ class PeerConnection {
   func receiveConnected() {
     guard link == .connecting || link == .interrupted else { return }
     link = .connected
+    wasConnected = true
     participant.connected(self)
   }
 

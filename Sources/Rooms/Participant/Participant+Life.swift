@@ -68,6 +68,7 @@ extension Participant {
     failureTimer = nil
     quality.isLost = false
     if peer === publisher { publishing.connected() }
+    if peer === receiving { subscribing.connected() }
     guard peer === primary, !wasActive, isPresent else { return }
     wasActive = true
     joinTimer = nil

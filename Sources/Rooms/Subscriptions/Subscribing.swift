@@ -154,6 +154,11 @@ final class Subscribing {
     if first { participant.room.subscriptionBegan(subscription) }
   }
 
+  /// The connection that receives works.
+  func connected() {
+    for subscription in subscriptions.values.sorted(by: { $0.track.sid < $1.track.sid }) { subscription.start() }
+  }
+
   /// The client has no codec for the track.
   func refused(_ trackID: String) {
     guard let subscription = subscriptions[trackID], !subscription.isRefused else { return }

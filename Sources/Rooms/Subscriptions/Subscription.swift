@@ -14,6 +14,8 @@ final class Subscription {
   private(set) var cname: String
   /// What offer and answer settled; nil before.
   private(set) var parameters: ConsumerParameters?
+  /// The worker forwards it.
+  private(set) var isForwarding = false
   /// As the subscriber was told last.
   var isPausedForBandwidth = false
   /// The subscriber has none of the track's codecs.
@@ -65,13 +67,25 @@ final class Subscription {
       mid: section.mid, ssrc: ssrc,
       retransmissionSSRC: codecs.contains { $0.retransmission != nil } ? retransmissionSSRC : nil, codecs: codecs,
       extensions: TrackDescription.extensions(section), cname: cname, preferences: preferences)
-    if let old = parameters {
-      guard old.mid != new.mid || old.codecs != new.codecs || old.extensions != new.extensions else { return }
-      subscriber.order(.removeConsumer(consumer, room: subscriber.room.mediaID))
-    }
+    let old = parameters
     parameters = new
     subscriber.context.consumers[consumer] = RoomContext.WeakSubscription(subscription: self)
-    subscriber.order(.addConsumer(consumer, of: track.producer, peer: peer.id, new))
+    guard isForwarding else {
+      if peer.wasConnected { start() }
+      return
+    }
+    // The stream goes on in one space of numbers: one that began anew under the same SSRC would fail authentication.
+    guard let old, old.mid != new.mid || old.codecs != new.codecs || old.extensions != new.extensions else { return }
+    subscriber.order(
+      .renegotiateConsumer(
+        consumer, room: subscriber.room.mediaID, mid: new.mid, codecs: new.codecs, extensions: new.extensions))
+  }
+
+  /// The subscriber's connection works: what was sent before would count as lost.
+  func start() {
+    guard let parameters, !isForwarding, let peer = subscriber.receiving else { return }
+    isForwarding = true
+    subscriber.order(.addConsumer(consumer, of: track.producer, peer: peer.id, parameters))
   }
 
   /// Stops forwarding; the section is the negotiation's business.
@@ -79,12 +93,15 @@ final class Subscription {
     guard parameters != nil else { return }
     parameters = nil
     subscriber.context.consumers[consumer] = nil
+    guard isForwarding else { return }
+    isForwarding = false
     subscriber.order(.removeConsumer(consumer, room: subscriber.room.mediaID))
   }
 
   func apply(_ preferences: ConsumerPreferences) {
     guard let parameters, parameters.preferences != preferences else { return }
     self.parameters?.preferences = preferences
+    guard isForwarding else { return }
     subscriber.order(.updateConsumer(consumer, room: subscriber.room.mediaID, preferences))
   }
 }
