@@ -44,7 +44,7 @@ def rows(outcome):
             "video_kbps": round(outcome.mean("video", index, 10) / 1000),
             "height": max((one.height for one in settled), default=0),
             "fps": round(outcome.mean("frames", index, 10), 1),
-            "frozen_s": round(outcome.total("frozen", index), 1),
+            "seconds_without_a_frame": sum(1 for one in outcome.of(index, 3) if one.frames == 0),
             "queue_max_ms": round(outcome.longest[index] * 1000),
             "queue_settled_max_ms": round(max((one.wait for one in settled), default=0) * 1000),
             "queue_calm": seconds(outcome.calms(index)),

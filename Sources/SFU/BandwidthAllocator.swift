@@ -24,16 +24,18 @@ struct Allocation: Sendable {
 /// A pure function but for its memory of what it decided before: going up needs a margin and some time since the last
 /// way down, and twice as long when the last step up did not last.
 struct BandwidthAllocator: Sendable {
-  /// Kept for audio beyond what it uses now, bits a second: talkers come and go.
+  /// Kept for audio at the least, bits a second: talkers come and go.
   static let audioReserve = 20_000
   /// A step up must leave this much, of its cost.
   private static let upMargin = 1.15
-  private static let resumeMargin = 1.25
+  private static let resumeMargin = 1.2
   /// What is held already may cost a little more than there is.
   private static let holdMargin = 0.92
   private static let upDelay: ClosedRange<Duration> = .seconds(2) ... .seconds(16)
   /// A step up that was taken back within this time did not last.
   private static let trial = Duration.seconds(5)
+  /// Encoders spend their bits in bursts; layers are chosen by what they cost over this time.
+  private static let smoothing = 2.0
   /// The smallest picture is held for so long though it does not fit: to pause costs a key frame and seconds.
   private static let pauseDelay = Duration.milliseconds(800)
   /// Assumed of pictures that were not measured yet.
@@ -44,6 +46,9 @@ struct BandwidthAllocator: Sendable {
     var isNew = true
     var raisedAt: Instant?
     var loweredAt: Instant?
+    /// What the layers cost, over the last seconds.
+    var bitrates = LayerBitrates()
+    var measuredAt: Instant?
     /// Since when the smallest picture does not fit.
     var shortSince: Instant?
     var delay = BandwidthAllocator.upDelay.lowerBound
@@ -76,9 +81,11 @@ struct BandwidthAllocator: Sendable {
   mutating func allocate(target: Int?, audio: Int, demands: [BandwidthDemand], now: Instant) -> Allocation {
     var allocation = Allocation()
     let hasAudio = demands.contains { $0.kind == .audio && !$0.isIdle }
-    let reserve = audio + (hasAudio ? Self.audioReserve : 0)
+    let reserve = max(audio + audio / 32, hasAudio ? Self.audioReserve : 0)
     var claims: [Claim] = []
     for (index, demand) in demands.enumerated() where demand.kind == .video && !demand.isIdle {
+      var demand = demand
+      smooth(&demand, now: now)
       claims.append(claim(demand, index: index, isLimited: target != nil, now: now))
     }
     claims.sort { ($0.rank, demands[$0.index].id.rawValue) < ($1.rank, demands[$1.index].id.rawValue) }
@@ -191,6 +198,27 @@ struct BandwidthAllocator: Sendable {
 
   private func unmeasured(_ demand: BandwidthDemand) -> Int {
     demand.bitrates.isEmpty ? Self.assumed[min(max(demand.maximumSpatialLayer, 0), 2)] : 0
+  }
+
+  /// Puts the bitrates of the last seconds in the place of the latest.
+  private mutating func smooth(_ demand: inout BandwidthDemand, now: Instant) {
+    var past = memory[demand.id] ?? Memory()
+    let weight = past.measuredAt.map { min(max((now - $0).inSeconds / Self.smoothing, 0), 1) } ?? 1
+    for spatial in 0..<LayerBitrates.spatialCount {
+      for temporal in 0..<LayerBitrates.temporalCount {
+        let latest = demand.bitrates[spatial, temporal]
+        let old = past.bitrates[spatial, temporal]
+        // A layer that comes or goes does so at once.
+        guard latest > 0, old > 0 else {
+          past.bitrates[spatial, temporal] = latest
+          continue
+        }
+        past.bitrates[spatial, temporal] = old + Int(Double(latest - old) * weight)
+      }
+    }
+    past.measuredAt = now
+    demand.bitrates = past.bitrates
+    memory[demand.id] = past
   }
 
   /// Gives the smallest picture for a moment more to who has one and should be paused.

@@ -43,6 +43,9 @@ struct CongestionController: Sendable {
   private var reported: [SSRC: (highest: UInt32, lost: Int32)] = [:]
   private var shadowUntil: Instant?
   private var lastScale: Instant?
+  /// Mean of |d(i)|, milliseconds: how far arrivals stray.
+  private(set) var jitter = 0.0
+  private(set) var standingQueue = StandingQueue()
   private(set) var roundTrip: Duration?
   private var firstSent: Instant?
   private var hasReport = false
@@ -64,6 +67,7 @@ struct CongestionController: Sendable {
       var target = rate.bitrate
       if let cap = loss.cap { target = min(target, cap) }
       if let receiverMaximum { target = min(target, Double(receiverMaximum)) }
+      if standingQueue.isDraining { target *= StandingQueue.drain }
       return max(Int(target), rate.minimum)
     case .remb:
       var target = receiverMaximum.map(Double.init) ?? rate.bitrate
@@ -105,6 +109,7 @@ struct CongestionController: Sendable {
       if packet.cluster != 0, let result = probeEstimator.add(packet) { probed = result }
       if let delta = groups.add(sentAt: packet.sentAt, arrival: packet.arrival) {
         trendline.add(delta)
+        jitter += (min(abs(delta.variation), 100) - jitter) / 32
         detector.update(slope: trendline.slope, groups: trendline.count, sent: delta.sent, now: delta.arrival)
       }
     }
@@ -112,6 +117,7 @@ struct CongestionController: Sendable {
       // The last packet waited least for the feedback.
       let sample = min(max(now - last.sentAt, .milliseconds(1)), .seconds(2))
       roundTrip = roundTrip.map { ($0 * 7 + sample) / 8 } ?? sample
+      standingQueue.add(sample, now: now)
       rate.roundTrip = roundTrip ?? sample
     }
     var usage = detector.usage
@@ -200,10 +206,12 @@ struct CongestionController: Sendable {
   /// - Parameter isUrgent: Somebody is paused for want of bandwidth.
   mutating func nextProbe(wanted: Int?, isUrgent: Bool, isQueueEmpty: Bool, now: Instant) -> ProbeCluster? {
     guard mode != .none, let target else { return nil }
-    let isCalm = isQueueEmpty && detector.usage == .normal && lastScale == nil && loss.fraction - loss.inherent < 0.1
+    let isCalm =
+      isQueueEmpty && !standingQueue.isDraining && detector.usage == .normal && lastScale == nil
+      && loss.fraction - loss.inherent < 0.1
     guard
       let cluster = probes.next(
-        estimate: target, wanted: wanted, isUrgent: isUrgent, isCalm: isCalm, now: now)
+        estimate: target, wanted: wanted, jitter: jitter, isUrgent: isUrgent, isCalm: isCalm, now: now)
     else { return nil }
     probeEstimator.begin(cluster: cluster.id, bytes: cluster.bytes, packets: ProbeCluster.packets)
     return cluster

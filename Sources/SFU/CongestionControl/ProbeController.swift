@@ -21,6 +21,8 @@ struct ProbeController: Sendable {
   private static let success = 0.7
   private static let periods: ClosedRange<Duration> = .seconds(3) ... .seconds(8)
   private static let retry = Duration.milliseconds(200)
+  /// Of the jitter is a probe's length.
+  private static let jitterFactor = 8.0
   /// While somebody has no picture at all for want of bandwidth.
   private static let urgentPeriod = Duration.seconds(1)
   private static let resultTimeout = Duration.seconds(1)
@@ -35,7 +37,8 @@ struct ProbeController: Sendable {
     case idle
   }
 
-  private let duration: Duration
+  private let shortest: Duration
+  private var duration: Duration
   private var state = State.initial
   private var counter: UInt8 = 0
   private var period = Self.periods.lowerBound
@@ -46,18 +49,23 @@ struct ProbeController: Sendable {
   private var past: (state: State, last: Instant?)?
   private var retryAt: Instant?
 
-  /// - Parameter duration: Of a cluster.
-  init(duration: Duration = .milliseconds(25)) { self.duration = duration }
+  /// - Parameter duration: Of a cluster, at the least.
+  init(duration: Duration = .milliseconds(25)) {
+    shortest = duration
+    self.duration = duration
+  }
 
   /// - Parameters:
   ///   - estimate: In force.
   ///   - wanted: Bits a second that would be of use; nil or less than the estimate: nothing to probe for.
+  ///   - jitter: Of arrivals, milliseconds: a burst must be much longer to be measured.
   ///   - isUrgent: Somebody is paused for want of it.
   ///   - isCalm: The path shows neither over-use nor heavy loss, and nothing is queued.
   /// - Returns: A cluster to send now.
   mutating func next(
-    estimate: Int, wanted: Int?, isUrgent: Bool = false, isCalm: Bool, now: Instant
+    estimate: Int, wanted: Int?, jitter: Double = 0, isUrgent: Bool = false, isCalm: Bool, now: Instant
   ) -> ProbeCluster? {
+    duration = max(shortest, .milliseconds(Int64(min(max(jitter * Self.jitterFactor, 0), 100))))
     if case .waiting(let since, _, _) = state, now - since > Self.resultTimeout {
       state = .idle
       lengthen()

@@ -40,7 +40,7 @@ class Scenario:
     name: str
     phases: list
     queue: int = 500
-    camera: tuple = (640, 360, 900_000)
+    camera: tuple = (960, 540, 1_200_000)
 
 
 @dataclass

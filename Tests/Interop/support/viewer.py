@@ -124,7 +124,7 @@ async def main(role, url, jwt, *rest):
     await asyncio.wait_for(room.connect(url, jwt, rtc.RoomOptions(auto_subscribe=role == "watch")), 20)
     print(json.dumps({"joined": time.monotonic()}), flush=True)
     if role == "show":
-        width, height, bitrate = (int(value) for value in rest or (640, 360, 900_000))
+        width, height, bitrate = (int(value) for value in rest or (960, 540, 1_200_000))
         await show(room, width, height, bitrate)
     else:
         await watch(room)

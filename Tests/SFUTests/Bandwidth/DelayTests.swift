@@ -167,3 +167,28 @@ private func at(_ milliseconds: Double) -> Instant { Instant(nanoseconds: Int64(
     #expect(rate.bitrate == nil)
   }
 }
+
+@Suite struct StandingQueueTests {
+  private func run(_ roundTrips: [Int]) -> [Bool] {
+    var queue = StandingQueue()
+    return roundTrips.enumerated().map { index, value in
+      queue.add(.milliseconds(value), now: at(Double(index) * 50))
+      return queue.isDraining
+    }
+  }
+
+  @Test func drainsFromAStandingQueueUntilItIsGone() {
+    let found = run([50, 60, 300, 300, 300, 300, 200, 120, 100, 60])
+    #expect(found == [false, false, false, false, true, true, true, true, false, false])
+  }
+
+  @Test func aSingleLateReportIsNoQueue() {
+    #expect(!run([50, 400, 60, 50, 300, 300, 60]).contains(true))
+  }
+
+  @Test func aLongerRouteIsAcceptedInTime() {
+    let found = run([Int](repeating: 50, count: 20) + [Int](repeating: 300, count: 600))
+    #expect(found.contains(true))
+    #expect(found.last == false)
+  }
+}
