@@ -46,7 +46,6 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-    .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
   ],
   targets: [
     // C libraries: a module map and a shim for what Swift cannot import; not one line of logic.
@@ -74,7 +73,7 @@ let package = Package(
       "LiveKitProtocol",
       [
         "Core",
-        .product(name: "JWTKit", package: "jwt-kit"),
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ]),
     module(
@@ -159,7 +158,13 @@ let package = Package(
     tests("Bridge", ["Core", "RTP", "Audio"]),
     tests("SFU", ["Core", "RTP"]),
     tests("Transport", ["Core"]),
-    tests("LiveKitProtocol", ["Core"]),
+    tests(
+      "LiveKitProtocol",
+      [
+        "Core",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ]),
     tests(
       "Rooms",
       [
@@ -179,16 +184,20 @@ let package = Package(
     tests(
       "API",
       [
-        "Core", "SIP", "Store", "SIPTransport", "NetworkSupport",
+        "Core", "SIP", "Store", "SIPTransport", "NetworkSupport", "LiveKitProtocol", "Rooms",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ]),
     tests(
       "parley",
       [
-        "Core", "Store",
+        "Core", "Store", "LiveKitProtocol",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "SwiftASN1", package: "swift-asn1"),
