@@ -48,11 +48,11 @@ import X509
     #expect(wrong.contains { $0.subject == "keys.k" })
   }
 
-  @Test(arguments: [false, true])
-  func aTakenPortFails(_ udp: Bool) throws {
+  /// A bound, and over TCP listening, socket on 127.0.0.1 and its port.
+  private func take(udp: Bool) throws -> (descriptor: Int32, port: UInt16) {
     let type = udp ? Int32(SOCK_DGRAM.rawValue) : Int32(SOCK_STREAM.rawValue)
     let descriptor = socket(AF_INET, type, 0)
-    defer { close(descriptor) }
+    try #require(descriptor >= 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
@@ -65,12 +65,45 @@ import X509
       }
       return UInt16(bigEndian: pointer.pointee.sin_port)
     }
+    return (descriptor, port)
+  }
+
+  @Test(arguments: [false, true])
+  func aTakenPortFails(_ udp: Bool) throws {
+    let (descriptor, port) = try take(udp: udp)
+    defer { close(descriptor) }
     var taken = configuration
     taken.http.listen = nil
     let listener = SocketAddress(ip: IPAddress(v4: 0x7F00_0001), port: port)
     if udp { taken.sip.udp = [listener] } else { taken.sip.tcp = [listener] }
     let findings = Checks(configuration: taken).listenerFindings()
     #expect(findings.map(\.level) == [.fail])
+    #expect(findings.first?.message.contains("in use") == true)
+  }
+
+  @Test func namesWhatBrowsersAreToldOfTheSinglePort() throws {
+    var single = configuration
+    single.media.listen = [try #require(IPAddress("127.0.0.1"))]
+    single.media.port = 38_444
+    let inside = Checks(configuration: single).singlePortFindings().first { $0.subject == "media.port" }
+    #expect(inside?.message.contains("only browsers on this machine") == true)
+    single.media.address = [try #require(IPAddress("198.51.100.7"))]
+    let outside = Checks(configuration: single).singlePortFindings().first { $0.subject == "media.port" }
+    #expect(outside?.message.contains("198.51.100.7:38444") == true)
+    #expect(outside?.message.contains("UDP and TCP port 38444") == true)
+    single.media.ice = .full
+    #expect(Checks(configuration: single).singlePortFindings() == [])
+  }
+
+  @Test(arguments: [false, true])
+  func aTakenSinglePortFails(_ udp: Bool) throws {
+    let (descriptor, port) = try take(udp: udp)
+    defer { close(descriptor) }
+    var taken = configuration
+    taken.media.listen = [try #require(IPAddress("127.0.0.1"))]
+    taken.media.port = port
+    let findings = Checks(configuration: taken).singlePortFindings().filter { $0.level == .fail }
+    #expect(findings.map(\.subject) == ["media.port 127.0.0.1:\(port)/\(udp ? "udp" : "tcp")"])
     #expect(findings.first?.message.contains("in use") == true)
   }
 
