@@ -28,9 +28,9 @@ struct BandwidthAllocator: Sendable {
   static let audioReserve = 20_000
   /// A step up must leave this much, of its cost.
   private static let upMargin = 1.15
-  private static let resumeMargin = 1.2
+  private static let resumeMargin = 1.1
   /// What is held already may cost a little more than there is.
-  private static let holdMargin = 0.92
+  private static let holdMargin = 0.9
   private static let upDelay: ClosedRange<Duration> = .seconds(2) ... .seconds(16)
   /// A step up that was taken back within this time did not last.
   private static let trial = Duration.seconds(5)

@@ -18,7 +18,9 @@ final class Consumer: PacketSink, PacedConsumer {
   /// The participant is among the active speakers: counts for the allocator.
   var isSpeaking = false { didSet { if isSpeaking != oldValue { sender.demandChanged() } } }
 
-  var payloadTypes: PayloadTypeMap
+  /// Set anew with every change of codecs or producer.
+  var payloadTypes: PayloadTypeMap { didSet { takesRedundancy = true } }
+  private var takesRedundancy = true
   var extensions: ExtensionPlan
   var forwarder: Forwarder
   var reports = ConsumerReports()
@@ -97,6 +99,16 @@ final class Consumer: PacketSink, PacedConsumer {
     payloadTypes = types
     extensions = ExtensionPlan(mid: mid, map: map)
     return true
+  }
+
+  /// Redundant audio is thinned to plain Opus while bandwidth is short.
+  func setRedundancy(_ isAllowed: Bool) {
+    guard kind == .audio, isAllowed != takesRedundancy else { return }
+    let codecs = isAllowed ? parameters.codecs : parameters.codecs.filter { $0.codec != .red }
+    let types = PayloadTypeMap(publisher: producer.parameters.codecs, subscriber: codecs)
+    guard !types.isEmpty else { return }
+    payloadTypes = types
+    takesRedundancy = isAllowed
   }
 
   /// The allocator's word.

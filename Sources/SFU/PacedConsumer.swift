@@ -45,4 +45,6 @@ protocol PacedConsumer: AnyObject {
   var demand: BandwidthDemand { get }
   /// What the allocator settled on.
   func setTarget(_ target: LayerTarget, now: Instant)
+  /// Audio: whether redundancy (RFC 2198) may be sent. It is half of what audio takes, and a picture may need it more.
+  func setRedundancy(_ isAllowed: Bool)
 }

@@ -20,6 +20,7 @@ final class PeerSender {
   private var hasVideo = false
   /// Somebody is paused for want of bandwidth.
   private var hasPause = false
+  private var redundancy = RedundancySwitch()
   private var lastAllocation: Instant?
   private var allocatedTarget: Int?
   private var wanted = 0
@@ -260,6 +261,10 @@ final class PeerSender {
       target: target.map { isPressed ? $0 * 3 / 4 : $0 }, audio: audio.bitrate(now: now), demands: demands, now: now)
     wanted = allocation.wanted
     hasPause = allocation.shares.contains { $0.target == .paused }
+    redundancy.update(
+      target: target, used: max(allocation.used, allocation.wanted), hasPause: hasPause,
+      loss: controller.loss.fraction, now: now)
+    for slot in slots { slot.consumer?.setRedundancy(redundancy.isAllowed) }
     statistics.allocated = allocation.used
     // Shares come in the order of the demands.
     var slot = 0
@@ -279,6 +284,26 @@ final class PeerSender {
     // A fall is followed at once; a rise and other bitrates by and by.
     if target < allocated - allocated / 32 { return elapsed >= .milliseconds(20) }
     return elapsed >= .milliseconds(300)
+  }
+}
+
+/// Takes the redundancy out of audio while somebody has no picture for want of bandwidth and little is lost.
+private struct RedundancySwitch {
+  private(set) var isAllowed = true
+  private var pausedSince: Instant?
+  private var changedAt: Instant?
+
+  mutating func update(target: Int?, used: Int, hasPause: Bool, loss: Double, now: Instant) {
+    pausedSince = hasPause ? pausedSince ?? now : nil
+    if isAllowed {
+      guard let since = pausedSince, now - since >= .seconds(1), loss < 0.05 else { return }
+    } else {
+      // Back when there is room for it, or need of it.
+      let hasRoom = target.map { !hasPause && $0 >= used + used / 4 } ?? true
+      guard loss > 0.1 || hasRoom, changedAt.map({ now - $0 >= .seconds(10) }) ?? true else { return }
+    }
+    isAllowed.toggle()
+    changedAt = now
   }
 }
 

@@ -157,6 +157,20 @@ import Testing
     #expect(time <= .seconds(1))
   }
 
+  @Test func redundancyOfAudioGivesWayToAPicture() {
+    let room = SimulatedRoom(link: BottleneckLink(rate: 300_000))
+    let voice = room.add(.audio, layers: [100_000])
+    let camera = room.add(.video, layers: [145_000, 450_000])
+    for s in 0..<2 { for t in 0..<3 { camera.demand.bitrates[s, t] = camera.layers[s] } }
+    room.run(for: .seconds(30))
+    #expect(voice.isThinned)
+    #expect(room.video(from: .seconds(15), to: .seconds(30)) > 110_000, "\(room.log)")
+    room.link.rate = 2_000_000
+    room.run(for: .seconds(30))
+    #expect(!voice.isThinned)
+    #expect(room.video(from: .seconds(50), to: .seconds(60)) > 400_000)
+  }
+
   @Test func sharesASmallLinkAmongManyAndDoesNotFlap() {
     let room = room(BottleneckLink(rate: 1_000_000), cameras: 6)
     room.run(for: .seconds(60))

@@ -37,6 +37,8 @@ private final class Source: PacedConsumer {
   }
 
   func pacerDropped(now: Instant) { drops += 1 }
+  var redundancy = true
+  func setRedundancy(_ isAllowed: Bool) { redundancy = isAllowed }
   func setTarget(_ target: LayerTarget, now: Instant) { targets.append(target) }
 }
 

@@ -57,7 +57,7 @@ final class SimulatedConsumer: PacedConsumer {
     while nextFrame <= now {
       if demand.kind == .audio {
         nextFrame = nextFrame + .milliseconds(20)
-        send(bytes: max(layers[0] / 8 / 50, 13), now: now)
+        send(bytes: max(layers[0] / 8 / 50 / (isThinned ? 2 : 1), 16), now: now)
       } else {
         sendFrame(now: now)
         nextFrame = nextFrame + .microseconds(33_333)
@@ -125,6 +125,10 @@ final class SimulatedConsumer: PacedConsumer {
     buffer[13] = kind
     return BuiltPacket(length: length, transportSequenceOffset: usesTransportSequence ? 14 : 0)
   }
+
+  /// Redundant audio: half of the bits.
+  private(set) var isThinned = false
+  func setRedundancy(_ isAllowed: Bool) { isThinned = !isAllowed && demand.kind == .audio }
 
   func pacerDropped(now: Instant) {
     drops += 1
