@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import os
+import sys
 import threading
 
 import pytest
@@ -63,6 +65,24 @@ def loop(house):
     yield made
     made(house.close())
     made.loop.call_soon_threadsafe(made.loop.stop)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session, exitstatus):
+    session.config.stash[EXIT_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    """Ends at once: the SDK's threads call into an interpreter that is being taken down, and abort with it."""
+    status = config.stash.get(EXIT_STATUS, None)
+    if status is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+EXIT_STATUS = pytest.StashKey()
 
 
 @pytest.fixture(scope="session")

@@ -161,7 +161,7 @@ def test_a_bad_token_is_explained(browsers, house, loop, visitor):
             break
         page.page.wait_for_timeout(100)
     text = json.dumps(page.page.problems)
-    assert "401" in text or "nvalid" in text or "xpired" in text, text
+    assert "401" in text or "nvalid" in text or "xpired" in text or "uthentication" in text, text
 
 
 WATCH = """() => {

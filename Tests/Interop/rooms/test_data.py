@@ -21,10 +21,14 @@ async def pair(house, single):
 @pytest.mark.parametrize("reliable", [True, False], ids=["reliable", "lossy"])
 async def test_packets_both_ways(house, single, reliable):
     ann, bob = await pair(house, single)
-    await ann.local.publish_data(b"from ann", reliable=reliable, topic="t1")
-    await bob.local.publish_data("von Bob ö", reliable=reliable)
-    await bob.until(lambda: bob.data, what="data")
-    await ann.until(lambda: ann.data, what="data")
+    for sender, receiver, text, topic in ((ann, bob, b"from ann", "t1"), (bob, ann, "von Bob ö", "")):
+        # What is lossy may be lost while channels are being opened.
+        for _ in range(20 if not reliable else 1):
+            await sender.local.publish_data(text, reliable=reliable, topic=topic)
+            await asyncio.sleep(0.1)
+            if receiver.data:
+                break
+        await receiver.until(lambda: receiver.data, what="data")
     packet = bob.data[0]
     assert (packet.data, packet.topic, packet.participant.identity) == (b"from ann", "t1", "ann")
     assert ann.data[0].data == "von Bob ö".encode()
@@ -32,7 +36,8 @@ async def test_packets_both_ways(house, single, reliable):
     assert packet.kind == expected
     await asyncio.sleep(0.3)
     # Nobody gets their own.
-    assert len(ann.data) == 1 and len(bob.data) == 1
+    assert all(packet.participant.identity == "bob" for packet in ann.data)
+    assert not reliable or len(ann.data) == len(bob.data) == 1
 
 
 @WAYS
