@@ -103,7 +103,8 @@ import Testing
   @Test func aTLSHandshakeThatNeverEndsIsCutOff() async throws {
     try await HTTPTestServer.run(limits: limits { $0.headTimeout = .milliseconds(150) }) { server in
       let client = try await RawClient.connect(to: server.secure)
-      try await client.send([0x16, 0x03, 0x01])
+      // On a busy machine the limit may be over before this.
+      try? await client.send([0x16, 0x03, 0x01])
       try await client.closed()
     }
   }

@@ -72,7 +72,7 @@ import Testing
 
   static let refused: [Refused] = {
     func query(
-      _ identity: String = "ada", room: String = "lobby", _ lifetime: Duration = .seconds(9),
+      _ identity: String = "ada", room: String = "lobby", _ lifetime: Duration = .seconds(600),
       _ change: (inout AccessClaims) -> Void = { _ in }
     ) -> String {
       "/rtc?access_token=\(RoomsTestServer.token(identity, room: room, lifetime: lifetime, change))"
