@@ -27,6 +27,7 @@ struct Pacer: Sendable {
   /// Above this video is given up.
   static let longestDelay = Duration.milliseconds(1500)
   private static let longestRetransmissions = 256
+  private static let longestRetransmissionDelay = Duration.milliseconds(500)
 
   private var retransmissions = ReferenceQueue()
   private var video = ReferenceQueue()
@@ -71,7 +72,7 @@ struct Pacer: Sendable {
   mutating func enqueue(_ packet: PacketReference) -> Bool {
     let isRetransmission = packet.kind == .retransmission
     if isRetransmission {
-      guard retransmissions.count < Self.longestRetransmissions else { return false }
+      guard retransmissions.count < Self.longestRetransmissions, delay < Self.longestDelay else { return false }
       retransmissions.append(packet)
     } else {
       guard delay < Self.longestDelay, video.append(packet) else { return false }
@@ -83,7 +84,13 @@ struct Pacer: Sendable {
   /// The next packet to leave, where the pace allows one.
   mutating func next(now: Instant) -> PacketReference? {
     refill(now: now)
-    guard debt <= 0, let packet = retransmissions.popFirst() ?? video.popFirst() else { return nil }
+    guard debt <= 0 else { return nil }
+    while let packet = retransmissions.popFirst() {
+      queuedBytes -= Int(packet.bytes)
+      // Too late to be of use; it is asked for again where it is not.
+      if now - packet.queuedAt < Self.longestRetransmissionDelay { return packet }
+    }
+    guard let packet = video.popFirst() else { return nil }
     queuedBytes -= Int(packet.bytes)
     return packet
   }

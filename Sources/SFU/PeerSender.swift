@@ -141,7 +141,7 @@ final class PeerSender {
     guard kind == .video else { return false }
     // No room: the consumer that takes most of the queue gives way, and others keep their pictures.
     let heaviest = pacer.heaviestSlot ?? packet.slot
-    statistics.dropped += pacer.drop(slot: heaviest, videoOnly: true)
+    statistics.dropped += pacer.drop(slot: heaviest, videoOnly: false)
     isAllocationDue = true
     guard heaviest != packet.slot else { return false }
     if slots.indices.contains(Int(heaviest)) { slots[Int(heaviest)].isDropped = true }

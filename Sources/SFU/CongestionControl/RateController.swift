@@ -16,6 +16,9 @@ struct RateController: Sendable {
   /// A growing queue of this slope (ms a ms) is no burst of our own.
   private static let congestedSlope = 0.1
 
+  /// The rate is a quarter above the capacity or more.
+  private static let steepSlope = 0.2
+
   let minimum: Int
   let maximum: Int
   private(set) var state = State.hold
@@ -108,8 +111,10 @@ struct RateController: Sendable {
       bitrate = max(bitrate * Self.backoff, Double(minimum))
       return
     }
-    // While a queue stands, what came out of it lately is the link's rate.
-    let received = Double(recent ?? acknowledged)
+    // While a queue grows fast, what came out of it lately is the link's rate; but a short window may have fallen into a
+    // gap between two pictures, so not by more than half at a time.
+    let isSteep = slope >= Self.steepSlope
+    let received = max(Double(isSteep ? recent ?? acknowledged : acknowledged), Double(acknowledged) / 2)
     var lowered = received * Self.backoff
     if isLimited {
       // A queue under a flow that is far below the estimate: the estimate may be wrong, or the receiver was held up for a

@@ -110,6 +110,25 @@ private func at(_ milliseconds: Int) -> Instant { .zero + .milliseconds(millisec
     #expect(all == ReferenceQueue.largestCapacity)
   }
 
+  @Test func retransmissionsThatWaitedTooLongAreNotSent() {
+    var pacer = pacer()
+    _ = pacer.enqueue(reference(1, kind: .retransmission))
+    _ = pacer.enqueue(reference(2, kind: .retransmission, at: at(400)))
+    _ = pacer.enqueue(reference(3))
+    let first = pacer.next(now: at(600))
+    let second = pacer.next(now: at(600))
+    #expect(first?.sequence == 2)
+    #expect(second?.sequence == 3)
+    #expect(pacer.queuedBytes == 0)
+  }
+
+  @Test func retransmissionsAreBoundedByTimeToo() {
+    var pacer = pacer(80_000)
+    var queued = 0
+    for i in 0..<200 where pacer.enqueue(reference(UInt16(i), kind: .retransmission)) { queued += 1 }
+    #expect(queued == 20)
+  }
+
   @Test func dropsWhatWaitsOfOneConsumer() {
     var pacer = pacer()
     for i in 0..<10 { _ = pacer.enqueue(reference(UInt16(i), slot: UInt16(i % 2), bytes: i % 2 == 0 ? 100 : 200)) }

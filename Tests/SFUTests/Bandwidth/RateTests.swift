@@ -40,6 +40,14 @@ private func at(_ milliseconds: Int) -> Instant { .zero + .milliseconds(millisec
     #expect(abs(rate.bitrate - 850_000) < 1)
   }
 
+  @Test func aGapBetweenPicturesIsNotTakenForTheLink() {
+    var rate = make(700_000)
+    rate.update(usage: .overuse, acknowledged: 440_000, recent: 60_000, slope: 0.06, isLimited: false, now: at(0))
+    #expect(abs(rate.bitrate - 374_000) < 1)
+    rate.update(usage: .overuse, acknowledged: 440_000, recent: 60_000, slope: 0.6, isLimited: false, now: at(1000))
+    #expect(abs(rate.bitrate - 187_000) < 1)
+  }
+
   @Test func fallsOnceARoundTrip() {
     var rate = make(1_000_000)
     rate.roundTrip = .milliseconds(150)
