@@ -6,7 +6,7 @@ internal import COpenSSL
 /// source, and in the tests the same verdict and the same bytes packet for packet.
 struct SRTPReceiver: ~Copyable {
   /// One peer may use so many SSRCs; each costs state that lives until the transport ends.
-  static let maximumSources = 32
+  static let maximumSources = 128
 
   private let rtp: SRTPCipher
   private let rtcp: SRTPCipher

@@ -23,7 +23,10 @@ struct Announcement {
       } else {
         hosts = [host(listener.address.ip)]
       }
-      for name in hosts { lines.append("  Agent desktop   \(scheme)://\(name):\(listener.address.port)/desk/") }
+      for name in hosts {
+        lines.append("  Agent desktop   \(scheme)://\(name):\(listener.address.port)/desk/")
+        lines.append("  Video rooms     \(scheme)://\(name):\(listener.address.port)/room/")
+      }
     }
     for user in demo?.users ?? [] {
       lines.append("  Log in as       \(user.name)  password \(user.password)  (\(user.display))")

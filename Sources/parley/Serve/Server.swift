@@ -86,7 +86,7 @@ struct Server: Sendable {
       keepCalls: configuration.data.keepCalls, feed: feed,
       certificate: certificate, http: http,
       readings: SystemReadings(
-        registry: metrics, gateway: gateway, transport: transport, media: media), logger: logger,
+        registry: metrics, gateway: gateway, rooms: rooms.service, transport: transport, media: media), logger: logger,
       announce: { web in
         Announcement(configuration: configuration, sip: listeners, web: web, demo: provisioned.demo).print()
       })

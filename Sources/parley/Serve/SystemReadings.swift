@@ -1,5 +1,6 @@
 import Core
 import Gateway
+import Rooms
 import SIP
 import SIPTransport
 import Synchronization
@@ -12,16 +13,22 @@ final class SystemReadings: Sendable {
     var transactions = TransactionStatistics()
     var mediaLegs: [Int] = []
     var port = SinglePortStatistics()
+    var rooms = 0
+    var participants = 0
   }
 
   private let snapshot = Mutex(Snapshot())
   private let gateway: Gateway
+  private let rooms: RoomService
   private let transport: SIPTransportStack
   private let hosts: [MediaHost]
   private let port: SinglePort?
 
-  init(registry: MetricsRegistry, gateway: Gateway, transport: SIPTransportStack, media: MediaPlane) {
+  init(
+    registry: MetricsRegistry, gateway: Gateway, rooms: RoomService, transport: SIPTransportStack, media: MediaPlane
+  ) {
     self.gateway = gateway
+    self.rooms = rooms
     self.transport = transport
     hosts = media.hosts
     port = media.peerTransports.singlePort
@@ -51,6 +58,10 @@ final class SystemReadings: Sendable {
       [self] in Double(snapshot.withLock { $0.transactions.timeouts })
     }
     if port != nil { readPort(registry) }
+    registry.reading("parley_rooms", "Rooms that are open.") { [self] in Double(snapshot.withLock { $0.rooms }) }
+    registry.reading("parley_room_participants", "Participants of all rooms.") { [self] in
+      Double(snapshot.withLock { $0.participants })
+    }
     for worker in hosts.indices {
       registry.reading("parley_media_legs", "Legs with media, by worker.", labels: [("worker", "\(worker)")]) {
         [self] in
@@ -92,8 +103,12 @@ final class SystemReadings: Sendable {
         legs.append(await host.legCount)
         if let port { ports += await host.statistics(of: port) }
       }
+      let open = await rooms.roomCount
+      let present = await rooms.participantCount
       snapshot.withLock {
-        $0 = Snapshot(transport: statistics, transactions: transactions, mediaLegs: legs, port: ports)
+        $0 = Snapshot(
+          transport: statistics, transactions: transactions, mediaLegs: legs, port: ports, rooms: open,
+          participants: present)
       }
       try? await Task.sleep(for: .seconds(1))
     }
