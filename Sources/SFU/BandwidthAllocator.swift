@@ -38,6 +38,8 @@ struct BandwidthAllocator: Sendable {
   private static let smoothing = 2.0
   /// The smallest picture is held for so long though it does not fit: to pause costs a key frame and seconds.
   private static let pauseDelay = Duration.milliseconds(800)
+  /// And for so long after it began: its key frame is a burst that the estimate has to get over.
+  private static let beginning = Duration.milliseconds(2500)
   /// Assumed of pictures that were not measured yet.
   private static let assumed = [150_000, 500_000, 1_700_000]
 
@@ -230,7 +232,8 @@ struct BandwidthAllocator: Sendable {
     let since = past.shortSince ?? now
     past.shortSince = since
     memory[id] = past
-    if now - since < Self.pauseDelay { claim.given = 0 }
+    let hasBegun = past.raisedAt.map { now - $0 < Self.beginning } ?? false
+    if hasBegun || now - since < Self.pauseDelay { claim.given = 0 }
   }
 
   private mutating func remember(_ id: ConsumerID, claim: Claim, target: LayerTarget, now: Instant) {

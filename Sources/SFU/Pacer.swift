@@ -16,8 +16,9 @@ struct PacketReference: Hashable, Sendable {
 ///
 /// The queues are bounded by the time that they take to drain; they own no memory while nothing waits.
 struct Pacer: Sendable {
-  /// Of the target: bursts (key frames) may leave so much faster than the average.
-  static let factor = 1.3
+  /// Of the target: bursts (key frames) may leave so much faster than the average. The target is some 0.85 of what the path
+  /// carries; more than this would make a queue of every key frame, and over-use of every queue.
+  static let factor = 1.1
   /// What may leave at once though the bucket is full: the pace of a tick.
   private static let burst = 0.005
   /// Longest delay of a tick that is made up for.

@@ -128,11 +128,12 @@ struct CongestionController: Sendable {
       usage: usage, acknowledged: acknowledged.bitrate, recent: acknowledged.recent, slope: trendline.slope,
       isLimited: limit.since != nil, now: now)
     if let probed {
+      let estimate = Int(rate.bitrate)
       if detector.usage != .overuse || probed > Int(rate.bitrate) {
         rate.raise(to: probed, now: now)
         loss.raise(to: probed)
       }
-      probes.receive(result: probed, estimate: Int(rate.bitrate), now: now)
+      probes.receive(result: probed, estimate: estimate, now: now)
     }
     loss.add(
       expected: report.acknowledged.count - report.recovered + report.lost, lost: report.lost - report.recovered,

@@ -19,7 +19,9 @@ struct ProbeController: Sendable {
   private static let furtherFactor = 2.0
   /// A probe that came through at this share of its rate is worth a further one.
   private static let success = 0.7
-  private static let periods: ClosedRange<Duration> = .seconds(3) ... .seconds(8)
+  /// Less than that and more than the estimate by so much: it was not in vain.
+  private static let gain = 1.1
+  private static let periods: ClosedRange<Duration> = .seconds(2) ... .seconds(5)
   private static let retry = Duration.milliseconds(200)
   /// Of the jitter is a probe's length.
   private static let jitterFactor = 8.0
@@ -99,13 +101,15 @@ struct ProbeController: Sendable {
     }
   }
 
-  /// What a cluster came through at.
+  /// What a cluster came through at; `estimate` is that before it.
   mutating func receive(result: Int, estimate: Int, now: Instant) {
     guard case .waiting(_, let bitrate, let isExponential) = state else { return }
     state = .idle
     if Double(result) >= Double(bitrate) * Self.success {
       period = Self.periods.lowerBound
       if isExponential { pending = Int(Double(result) * Self.furtherFactor) }
+    } else if Double(result) > Double(estimate) * Self.gain {
+      period = Self.periods.lowerBound
     } else {
       lengthen()
     }

@@ -112,9 +112,11 @@ struct RateController: Sendable {
       return
     }
     // While a queue grows fast, what came out of it lately is the link's rate; but a short window may have fallen into a
-    // gap between two pictures, so not by more than half at a time.
-    let isSteep = slope >= Self.steepSlope
-    let received = max(Double(isSteep ? recent ?? acknowledged : acknowledged), Double(acknowledged) / 2)
+    // gap between two pictures, so not by more than half at a time. While it grows slowly either window may be too low:
+    // one by a gap, the other by a flow that has just begun.
+    let latest = Double(recent ?? acknowledged)
+    let mean = Double(acknowledged)
+    let received = slope >= Self.steepSlope ? max(latest, mean / 2) : max(latest, mean)
     var lowered = received * Self.backoff
     if isLimited {
       // A queue under a flow that is far below the estimate: the estimate may be wrong, or the receiver was held up for a

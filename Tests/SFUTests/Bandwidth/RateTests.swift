@@ -48,6 +48,12 @@ private func at(_ milliseconds: Int) -> Instant { .zero + .milliseconds(millisec
     #expect(abs(rate.bitrate - 187_000) < 1)
   }
 
+  @Test func aFlowThatHasJustBegunIsNotTakenForTheLink() {
+    var rate = make(230_000)
+    rate.update(usage: .overuse, acknowledged: 120_000, recent: 240_000, slope: 0.06, isLimited: false, now: at(0))
+    #expect(abs(rate.bitrate - 204_000) < 1)
+  }
+
   @Test func fallsOnceARoundTrip() {
     var rate = make(1_000_000)
     rate.roundTrip = .milliseconds(150)
