@@ -20,7 +20,7 @@ private func target(_ spatial: Int, _ temporal: Int) -> LayerTarget { .layer(spa
 
   @Test(arguments: 0..<8) func vp8SimulcastSurvivesRandomSwitches(seed: UInt64) {
     let stage = Stage(.vp8, layers: 3, seed: seed, conditions: .init(hasPadding: true, longPictureIDs: seed % 2 == 0))
-    stage.run(3_000) { $0.shuffle() }
+    stage.run(4_500) { $0.shuffle() }
     stage.settle()
     #expect(stage.subscriber.gaps().isEmpty, "\(stage.subscriber.gaps().prefix(5))")
     #expect(stage.checkReferences() > 40)
@@ -51,7 +51,7 @@ private func target(_ spatial: Int, _ temporal: Int) -> LayerTarget { .layer(spa
 
   @Test(arguments: 0..<6) func vp8SimulcastSurvivesReorderingAndPadding(seed: UInt64) {
     let stage = Stage(.vp8, layers: 3, seed: seed, conditions: .init(jitter: 25, hasPadding: true))
-    stage.run(3_000) { $0.shuffle() }
+    stage.run(4_500) { $0.shuffle() }
     stage.settle()
     #expect(stage.subscriber.gaps().isEmpty, "\(stage.subscriber.gaps().prefix(5))")
     #expect(stage.checkReferences() > 40)
@@ -60,7 +60,7 @@ private func target(_ spatial: Int, _ temporal: Int) -> LayerTarget { .layer(spa
 
   @Test(arguments: 0..<6) func vp8SimulcastLosesNoMoreThanThePublishersPathDid(seed: UInt64) {
     let stage = Stage(.vp8, layers: 3, seed: seed, conditions: .init(loss: 0.03, jitter: 10, hasPadding: true))
-    stage.run(3_000) { $0.shuffle() }
+    stage.run(4_500) { $0.shuffle() }
     stage.settle()
     #expect(stage.subscriber.gaps().count <= stage.lost.count + stage.lostPadding)
     #expect(stage.checkReferences() > 40)
@@ -69,7 +69,7 @@ private func target(_ spatial: Int, _ temporal: Int) -> LayerTarget { .layer(spa
 
   @Test(arguments: 0..<6, [true, false]) func vp9LayersAreDecodable(seed: UInt64, isKeyOnly: Bool) {
     let stage = Stage(.vp9, isKeyOnly: isKeyOnly, seed: seed, conditions: .init(jitter: seed % 2 == 0 ? 0 : 15))
-    stage.run(3_000) { $0.shuffle() }
+    stage.run(4_500) { $0.shuffle() }
     stage.settle()
     #expect(stage.subscriber.gaps().isEmpty)
     #expect(stage.checkReferences() > 40)
@@ -79,7 +79,7 @@ private func target(_ spatial: Int, _ temporal: Int) -> LayerTarget { .layer(spa
 
   @Test(arguments: 0..<6, [true, false]) func av1LayersAreDecodable(seed: UInt64, isKeyOnly: Bool) {
     let stage = Stage(.av1, isKeyOnly: isKeyOnly, seed: seed, conditions: .init(jitter: seed % 2 == 0 ? 0 : 15))
-    stage.run(3_000) { $0.shuffle() }
+    stage.run(4_500) { $0.shuffle() }
     stage.settle()
     #expect(stage.subscriber.gaps().isEmpty)
     #expect(stage.checkReferences() > 40)
