@@ -3,13 +3,16 @@
 import asyncio
 import base64
 import gzip
+import os
 import random
+import signal
 
 import pytest
 import websockets
 from livekit import rtc
 from livekit.protocol import rtc as proto
 
+from support.processes import guest_process
 from support.rooms import token
 
 
@@ -217,3 +220,34 @@ async def test_a_hundred_connections_of_one_identity(house):
         await socket.close()
     await still_well(house)
     assert rtc.Room
+
+
+async def test_a_receiver_that_takes_nothing(house):
+    """Its reliable data is kept up to a bound; then it is cut off, and the others never notice."""
+    ann, bob = await house.join("ann"), await house.join("bob")
+    stopped = await guest_process(house, "stopped", False)
+    try:
+        await ann.sees("stopped")
+        await bob.sees("stopped")
+        status = f"/proc/{house.server.process.pid}/status"
+
+        def resident():
+            with open(status) as file:
+                return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+
+        before = resident()
+        os.kill(stopped.pid, signal.SIGSTOP)
+        sent = 0
+        for number in range(900):
+            await ann.local.publish_data(number.to_bytes(2, "big") + bytes(13_998))
+            sent += 1
+        await bob.until(lambda: len(bob.data) == sent, 40, "all packets at the other receiver")
+        assert [int.from_bytes(packet.data[:2], "big") for packet in bob.data] == list(range(sent))
+        # 12.6 MB were sent; 4 MiB wait at most, in and outside of SCTP a little more.
+        assert resident() - before < 40_000, (before, resident())
+        await ann.local.publish_data(b"still there")
+        await bob.until(lambda: bob.data[-1].data == b"still there", what="the last packet")
+    finally:
+        os.kill(stopped.pid, signal.SIGCONT)
+        stopped.kill()
+        await stopped.wait()

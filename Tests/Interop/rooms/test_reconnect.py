@@ -1,15 +1,14 @@
 """Networks that break: the signal connection is cut under a call, and what must survive survives."""
 
 import asyncio
-import sys
-from pathlib import Path
 
 import pytest
 from livekit import rtc
 
 from support import audio
+from support.processes import guest_process
 from support.proxy import Proxy
-from support.rooms import House, token
+from support.rooms import House
 
 WAYS = pytest.mark.parametrize("single", [False, True], ids=["two-connections", "one-connection"])
 
@@ -117,34 +116,10 @@ async def test_a_full_reconnect_publishes_again(house, single):
     await bob.hears("ann", audio.ALICE, timeout=12)
 
 
-JOIN_AND_STAY = """
-import asyncio, sys
-sys.path.insert(0, sys.argv[1])
-from livekit import rtc
-async def main():
-    room = rtc.Room()
-    await room.connect(sys.argv[2], sys.argv[3], rtc.RoomOptions(single_peer_connection=sys.argv[4] == "True"))
-    print("joined", flush=True)
-    await asyncio.sleep(600)
-asyncio.run(main())
-"""
-
-
-async def process(house, identity, single):
-    """A guest in a process of its own, which can be killed."""
-    running = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", JOIN_AND_STAY, str(Path(__file__).parent.parent), house.server.http,
-        token(identity, house.room), str(single), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )
-    line = await asyncio.wait_for(running.stdout.readline(), 20)
-    assert line.strip() == b"joined"
-    return running
-
-
 @WAYS
 async def test_a_killed_client_may_start_again(house, single):
     ann = await house.join("ann", single=single)
-    killed = await process(house, "bob", single)
+    killed = await guest_process(house, "bob", single)
     old = (await ann.sees("bob")).sid
     killed.kill()
     await killed.wait()
@@ -160,7 +135,7 @@ async def test_a_killed_client_may_start_again(house, single):
 @pytest.mark.slow
 async def test_a_killed_client_is_gone_after_a_while(house):
     ann = await house.join("ann")
-    killed = await process(house, "bob", False)
+    killed = await guest_process(house, "bob", False)
     await ann.sees("bob")
     killed.kill()
     await killed.wait()
