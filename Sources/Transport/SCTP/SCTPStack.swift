@@ -23,8 +23,8 @@ final class SCTPStack: @unchecked Sendable {
   /// Of POSIX: a contended `Mutex` is handed over by the kernel, which ThreadSanitizer does not see.
   private let lock: UnsafeMutablePointer<pthread_mutex_t>
   private var associations: [UInt: SCTPAssociation] = [:]
-  /// Addresses that were given and are free again. A deregistered one would go to usrsctp's iterator, a thread that knows
-  /// nothing of our lock; without such work it sleeps for ever.
+  /// Addresses that were given and are free again. A deregistered one would go to usrsctp's iterator, a thread that
+  /// knows nothing of our lock; without such work it sleeps for ever.
   private var freeIdentifiers: [UInt] = []
   private var lastIdentifier: UInt = 0
   private var touched: [SCTPAssociation] = []
