@@ -2,7 +2,7 @@
 """Runs every check of the project, one after the other, and sums them up.
 
     scripts/test.py                 all parts
-    scripts/test.py lint unit       only these parts (setup lint build unit web interop bench)
+    scripts/test.py lint unit       only these parts (setup lint build unit web interop rooms bench)
 
 Environment: CI=1 adds the release build and a short benchmark at the end (the part `bench`).
 The complete output of each part is kept under .build/test/. The last line is always `N passed, N failed, N skipped`.
@@ -166,7 +166,7 @@ def web():
     return summed([Result(*(int(counts.get(kind, 0)) for kind in ("pass", "fail", "skipped")))], status)
 
 
-def interop():
+def pytest_run(part, *where):
     binary = subprocess.run(
         ["swift", "build", "--show-bin-path"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -175,11 +175,21 @@ def interop():
     def pytest(name, *options):
         path = LOGS / f"{name}.xml"
         path.unlink(missing_ok=True)
-        command = [PYTHON, "-m", "pytest", "-q", "Tests/Interop", f"--junitxml={path}", *options]
+        cache = ["-o", f"cache_dir={LOGS / part}"]
+        command = [PYTHON, "-m", "pytest", "-q", *where, *cache, f"--junitxml={path}", *options]
         status, _ = run(name, command, environment)
         return summed([junit(path)], status)
 
-    return second_chance(pytest("interop"), lambda names: pytest("interop-again", "--last-failed"))
+    return second_chance(pytest(part), lambda names: pytest(f"{part}-again", "--last-failed"))
+
+
+def interop():
+    return pytest_run("interop", "Tests/Interop", "--ignore=Tests/Interop/rooms")
+
+
+def rooms():
+    # A process of its own: LiveKit's SDK may abort the interpreter that it lives in.
+    return pytest_run("rooms", "Tests/Interop/rooms")
 
 
 def bench():
@@ -199,7 +209,8 @@ PARTS = {
     "build": (build, "the build"),
     "unit": (unit, "unit tests"),
     "web": (web, "web checks"),
-    "interop": (interop, "end to end"),
+    "interop": (interop, "end to end: telephones and pages"),
+    "rooms": (rooms, "end to end: rooms"),
     "bench": (bench, "release build and benchmark smoke"),
 }
 
@@ -216,7 +227,7 @@ def main():
         function, title = PARTS[name]
         print(f"\n=== {title}", flush=True)
         started = time.monotonic()
-        if broken and name in ("unit", "interop"):
+        if broken and name in ("unit", "interop", "rooms"):
             result = Result(failed=1, note="not run: nothing to run it with")
         else:
             result = function()
