@@ -170,7 +170,7 @@ def test_a_port_that_is_taken_is_said_plainly(server, known, tmp_path):
     )
     assert ended.returncode not in (0, -6, -11)
     said = ended.stdout + ended.stderr
-    taken = (server.http_port, server.https_port, server.sip_port, server.sips_port)
+    taken = (server.http_port, server.https_port, server.sip_port, server.sips_port, server.configuration["media"]["port"])
     assert "in use" in said and any(str(port) in said for port in taken), said
 
 

@@ -26,7 +26,7 @@ ANSWERED = "() => ear.connections.at(-1).remoteDescription.sdp"
 
 def test_a_browser_that_only_a_relay_lets_through_calls(new_server, browsers, tmp_path):
     with Coturn(tmp_path) as coturn:
-        parley = new_server(media={"turn": [coturn.setting]})
+        parley = new_server(media={"ice": "full", "turn": [coturn.setting]})
         # What the desk would be told (GET /desk/config.json).
         status, told = parley.get("/desk/config.json")
         assert status == 200
