@@ -147,14 +147,4 @@ extension Peer {
     else { return }
     write(.receiverEstimatedMaximumBitrate(sender: ssrc, bitrate: bitrate, sources: sources))
   }
-
-  /// BYE for a stream of ours that ends (RFC 3550 §6.6).
-  func sendGoodbye(_ sources: [SSRC]) {
-    guard !sources.isEmpty, !isClosed else { return }
-    context.rtcp.removeAll(keepingCapacity: true)
-    RTCPPacket.receiverReport(sender: ssrc, blocks: []).append(to: &context.rtcp)
-    RTCPPacket.sourceDescription([SourceDescription(source: ssrc, cname: cname)]).append(to: &context.rtcp)
-    RTCPPacket.goodbye(sources: sources, reason: nil).append(to: &context.rtcp)
-    flush()
-  }
 }
