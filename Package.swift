@@ -55,6 +55,10 @@ let package = Package(
     .systemLibrary(name: "COpus", pkgConfig: "opus", providers: [.apt(["libopus-dev"])]),
     .systemLibrary(name: "CSpanDSP", pkgConfig: "spandsp", providers: [.apt(["libspandsp-dev"])]),
     .systemLibrary(name: "CUSRSCTP", pkgConfig: "usrsctp", providers: [.apt(["libusrsctp-dev"])]),
+    .systemLibrary(name: "CSpeexDSP", pkgConfig: "speexdsp", providers: [.apt(["libspeexdsp-dev"])]),
+    .systemLibrary(name: "CEspeak", pkgConfig: "espeak-ng", providers: [.apt(["libespeak-ng-dev"])]),
+    .systemLibrary(name: "CAVFormat", pkgConfig: "libavformat", providers: [.apt(["libavformat-dev"])]),
+    .systemLibrary(name: "CVPX", pkgConfig: "vpx", providers: [.apt(["libvpx-dev"])]),
     .systemLibrary(name: "CLinux"),
 
     // Pure cores: no socket, no clock, no Foundation, no NIO.
@@ -62,12 +66,32 @@ let package = Package(
     module("SDP", ["Core"]),
     module("SIP", ["Core", .product(name: "Crypto", package: "swift-crypto")]),
     module("RTP", ["Core"]),
-    module("Audio", ["Core", "COpus", "CSpanDSP"]),
+    module("Audio", ["Core", "COpus", "CSpanDSP", "CSpeexDSP"]),
     module("Bridge", ["Core", "RTP", "Audio"]),
     module("SFU", ["Core", "RTP"]),
 
     // Shells.
     module("Transport", ["Core", "CNice", "COpenSSL", "CSRTP", "CUSRSCTP", "CLinux"]),
+    // Prompts: files and speech.
+    module(
+      "Speech",
+      [
+        "Core", "Audio", "CEspeak",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+      ]),
+    // Recordings: taps, spool files, containers, rendering, storage.
+    module(
+      "Recording",
+      [
+        "Core", "RTP", "Audio", "CAVFormat", "CVPX",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+      ]),
     // The room protocol of LiveKit's clients: generated messages (signaling/livekit/generate) and access tokens.
     module(
       "LiveKitProtocol",
@@ -79,7 +103,7 @@ let package = Package(
     module(
       "Rooms",
       [
-        "Core", "SDP", "SFU", "Transport", "LiveKitProtocol",
+        "Core", "SDP", "RTP", "Audio", "Bridge", "SFU", "Transport", "LiveKitProtocol",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ]),
@@ -98,7 +122,7 @@ let package = Package(
     module(
       "Gateway",
       [
-        "Core", "SDP", "SIP", "Bridge", "Transport",
+        "Core", "SDP", "SIP", "Audio", "Bridge", "Transport",
         .product(name: "HeapModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
       ]),
@@ -124,6 +148,7 @@ let package = Package(
       name: "parley",
       dependencies: [
         "Core", "SIP", "Transport", "SIPTransport", "Gateway", "Store", "API", "LiveKitProtocol", "Rooms", "SFU",
+        "Audio", "Bridge", "Speech", "Recording",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
@@ -158,6 +183,8 @@ let package = Package(
     tests("Bridge", ["Core", "RTP", "Audio"]),
     tests("SFU", ["Core", "RTP"]),
     tests("Transport", ["Core"]),
+    tests("Speech", ["Core", "Audio", .product(name: "Logging", package: "swift-log")]),
+    tests("Recording", ["Core", "RTP", "Audio", .product(name: "Logging", package: "swift-log")]),
     tests(
       "LiveKitProtocol",
       [
@@ -168,7 +195,7 @@ let package = Package(
     tests(
       "Rooms",
       [
-        "Core", "SDP", "SFU", "Transport", "LiveKitProtocol",
+        "Core", "SDP", "RTP", "Audio", "Bridge", "SFU", "Transport", "LiveKitProtocol",
         .product(name: "Logging", package: "swift-log"),
       ]),
     tests(
@@ -179,7 +206,7 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ]),
-    tests("Gateway", ["Core", "SIP", "Transport", .product(name: "Logging", package: "swift-log")]),
+    tests("Gateway", ["Core", "SIP", "Bridge", "Transport", .product(name: "Logging", package: "swift-log")]),
     tests("Store", ["Core", .product(name: "GRDB", package: "GRDB.swift")]),
     tests(
       "API",
