@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 
-from google.protobuf import descriptor_pb2
-from livekit.protocol import agent_dispatch, models, room, rtc, webhook
+from google.protobuf import descriptor_pb2, duration_pb2, timestamp_pb2
+from livekit.protocol import agent_dispatch, egress, models, room, rtc, sip, webhook
 
 def flatten(files):
     messages, enums = {}, {}
@@ -49,15 +49,29 @@ def flatten(files):
 
 def ours():
     here = pathlib.Path(__file__).parent
-    with tempfile.NamedTemporaryFile() as out:
+    known = descriptor_pb2.FileDescriptorSet()
+    for module in (duration_pb2, timestamp_pb2):
+        module.DESCRIPTOR.CopyToProto(known.file.add())
+    with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as google:
+        pathlib.Path(google.name).write_bytes(known.SerializeToString())
         files = sorted(str(p) for p in here.glob("*.proto") if p.name != "token.proto")
-        subprocess.run(["protoc", f"--descriptor_set_out={out.name}", "-I", str(here), *files], check=True)
+        subprocess.run(
+            [
+                "protoc",
+                f"--descriptor_set_out={out.name}",
+                f"--descriptor_set_in={google.name}",
+                "-I",
+                str(here),
+                *files,
+            ],
+            check=True,
+        )
         return flatten(descriptor_pb2.FileDescriptorSet.FromString(pathlib.Path(out.name).read_bytes()).file)
 
 
 def theirs():
     files = []
-    for module in (agent_dispatch, models, rtc, room, webhook):
+    for module in (agent_dispatch, egress, models, rtc, room, sip, webhook):
         for name in dir(module):
             descriptor = getattr(getattr(module, name), "DESCRIPTOR", None)
             if descriptor is not None and hasattr(descriptor, "file"):

@@ -28,7 +28,7 @@ package nonisolated struct Livekit_WebhookEvent: @unchecked Sendable {
   // methods supported on all messages.
 
   /// room_started, room_finished, participant_joined, participant_left, participant_connection_aborted,
-  /// track_published, track_unpublished.
+  /// track_published, track_unpublished, egress_started, egress_updated, egress_ended.
   package var event: String {
     get {_storage._event}
     set {_uniqueStorage()._event = newValue}
@@ -52,6 +52,15 @@ package nonisolated struct Livekit_WebhookEvent: @unchecked Sendable {
   package var hasParticipant: Bool {_storage._participant != nil}
   /// Clears the value of `participant`. Subsequent reads from it will return its default value.
   package mutating func clearParticipant() {_uniqueStorage()._participant = nil}
+
+  package var egressInfo: Livekit_EgressInfo {
+    get {_storage._egressInfo ?? Livekit_EgressInfo()}
+    set {_uniqueStorage()._egressInfo = newValue}
+  }
+  /// Returns true if `egressInfo` has been explicitly set.
+  package var hasEgressInfo: Bool {_storage._egressInfo != nil}
+  /// Clears the value of `egressInfo`. Subsequent reads from it will return its default value.
+  package mutating func clearEgressInfo() {_uniqueStorage()._egressInfo = nil}
 
   package var track: Livekit_TrackInfo {
     get {_storage._track ?? Livekit_TrackInfo()}
@@ -93,12 +102,13 @@ fileprivate nonisolated let _protobuf_package = "livekit"
 
 nonisolated extension Livekit_WebhookEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".WebhookEvent"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}event\0\u{1}room\0\u{1}participant\0\u{2}\u{3}id\0\u{3}created_at\0\u{1}track\0\u{4}\u{3}num_dropped\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}event\0\u{1}room\0\u{1}participant\0\u{2}\u{3}id\0\u{3}created_at\0\u{1}track\0\u{3}egress_info\0\u{4}\u{2}num_dropped\0")
 
   fileprivate class _StorageClass {
     var _event: String = String()
     var _room: Livekit_Room? = nil
     var _participant: Livekit_ParticipantInfo? = nil
+    var _egressInfo: Livekit_EgressInfo? = nil
     var _track: Livekit_TrackInfo? = nil
     var _id: String = String()
     var _createdAt: Int64 = 0
@@ -116,6 +126,7 @@ nonisolated extension Livekit_WebhookEvent: SwiftProtobuf.Message, SwiftProtobuf
       _event = source._event
       _room = source._room
       _participant = source._participant
+      _egressInfo = source._egressInfo
       _track = source._track
       _id = source._id
       _createdAt = source._createdAt
@@ -144,6 +155,7 @@ nonisolated extension Livekit_WebhookEvent: SwiftProtobuf.Message, SwiftProtobuf
         case 6: try { try decoder.decodeSingularStringField(value: &_storage._id) }()
         case 7: try { try decoder.decodeSingularInt64Field(value: &_storage._createdAt) }()
         case 8: try { try decoder.decodeSingularMessageField(value: &_storage._track) }()
+        case 9: try { try decoder.decodeSingularMessageField(value: &_storage._egressInfo) }()
         case 11: try { try decoder.decodeSingularInt32Field(value: &_storage._numDropped) }()
         default: break
         }
@@ -175,6 +187,9 @@ nonisolated extension Livekit_WebhookEvent: SwiftProtobuf.Message, SwiftProtobuf
       try { if let v = _storage._track {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
       } }()
+      try { if let v = _storage._egressInfo {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+      } }()
       if _storage._numDropped != 0 {
         try visitor.visitSingularInt32Field(value: _storage._numDropped, fieldNumber: 11)
       }
@@ -190,6 +205,7 @@ nonisolated extension Livekit_WebhookEvent: SwiftProtobuf.Message, SwiftProtobuf
         if _storage._event != rhs_storage._event {return false}
         if _storage._room != rhs_storage._room {return false}
         if _storage._participant != rhs_storage._participant {return false}
+        if _storage._egressInfo != rhs_storage._egressInfo {return false}
         if _storage._track != rhs_storage._track {return false}
         if _storage._id != rhs_storage._id {return false}
         if _storage._createdAt != rhs_storage._createdAt {return false}
