@@ -68,6 +68,7 @@ final class Peer: PacketReceiver {
   /// Packets that still come are ignored.
   func close() {
     isClosed = true
+    for producer in producers { producer.onKeyFrameWanted = nil }
     producers = []
     consumers = []
     incoming = StreamDirectory()
@@ -77,8 +78,8 @@ final class Peer: PacketReceiver {
   func add(_ producer: Producer) {
     producers.append(producer)
     extensions.merge(producer.parameters.extensions)
-    producer.onKeyFrameWanted = { [unowned self] stream, now in
-      self.send(stream.keyFrames.request(now: now), about: stream)
+    producer.onKeyFrameWanted = { [weak self] stream, now in
+      self?.send(stream.keyFrames.request(now: now), about: stream)
     }
   }
 

@@ -101,6 +101,7 @@ final class Room {
 
   /// The participant has ended.
   func left(_ participant: Participant) {
+    context.keepUntilFlush(participant)
     if participants[participant.identity] === participant { participants[participant.identity] = nil }
     present.removeAll { $0 === participant }
     announce(participant, includingItself: false)
@@ -129,6 +130,7 @@ final class Room {
   func close(_ reason: Livekit_DisconnectReason) {
     guard !isClosed else { return }
     isClosed = true
+    context.keepUntilFlush(self)
     lifeTimer = nil
     updateTimer = nil
     for participant in present { participant.leave(reason, action: .disconnect) }

@@ -19,6 +19,8 @@ final class RoomContext {
   private(set) var peers: [PeerID: WeakPeer] = [:]
   var producers: [ProducerID: WeakTrack] = [:]
   var consumers: [ConsumerID: WeakSubscription] = [:]
+  /// Ended in this event; see `keepUntilFlush`.
+  private var ended: [AnyObject] = []
 
   init(configuration: RoomConfiguration, dependencies: RoomDependencies, logger: Logger) {
     self.configuration = configuration
@@ -80,7 +82,12 @@ final class RoomContext {
       requestedWake = next
       dependencies.requestWake(next)
     }
+    ended = []
   }
+
+  /// A room or a participant that ends may be in the midst of its own work: what belongs to it knows it without keeping
+  /// it, so that it has to stay until the event from outside is over.
+  func keepUntilFlush(_ object: AnyObject) { ended.append(object) }
 
   func register(_ peer: PeerConnection) { peers[peer.id] = WeakPeer(connection: peer) }
   func unregister(_ peer: PeerConnection) { peers[peer.id] = nil }

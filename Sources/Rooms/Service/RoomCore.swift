@@ -151,14 +151,7 @@ final class RoomCore {
   func forget(_ id: SessionID) { sessions[id] = nil }
 
   func receive(_ event: RoomMediaEvent) {
-    // What an event brings about may end the participant, whose connections know it without keeping it.
-    var held: Participant?
-    defer { withExtendedLifetime(held) {} }
-    func connection(_ id: PeerID) -> PeerConnection? {
-      let connection = context.peers[id]?.connection
-      held = connection?.participant
-      return connection
-    }
+    func connection(_ id: PeerID) -> PeerConnection? { context.peers[id]?.connection }
     switch event {
     case .peerOpened(let id, let local): connection(id)?.receive(opened: local)
     case .peerRestarted(let id, let local): connection(id)?.receive(restarted: local)
