@@ -56,60 +56,108 @@ package struct ToneGenerator: Sendable {
   }
 }
 
-/// A tone that goes on and off in a rhythm, with soft edges: ringback, busy, congestion (ITU-T E.180).
+/// Tones that go on and off in a rhythm, with soft edges: ringback, busy, congestion (ITU-T E.180).
 package struct CadencedTone: Sendable {
-  private var tone: ToneGenerator
-  /// Alternately on and off, in samples; empty is always on.
-  private let cadence: [Int]
+  /// How long what can be heard; a tone of -1 is a pause.
+  private struct Step: Sendable {
+    var tone: Int
+    var samples: Int
+  }
+
+  private var tones: [ToneGenerator]
+  /// Repeated. None at all is silence.
+  private let steps: [Step]
+  private let sampleRate: Int
   private var step = 0
   private var left: Int
   private var gain: Float = 0
+  /// What can be heard, or fades out.
+  private var sounding = 0
 
-  /// `cadence` alternates on and off, beginning with on.
+  /// `cadence` alternates on and off, beginning with on; without one the tone is always on.
   package init(tone: ToneGenerator, cadence: [Duration]) {
-    self.tone = tone
-    self.cadence = cadence.map { duration in
-      let (seconds, attoseconds) = duration.components
-      return max(
-        1, Int(Double(seconds) * Double(tone.sampleRate) + Double(attoseconds) / 1e18 * Double(tone.sampleRate)))
+    var steps = cadence.enumerated().map { index, duration in
+      Step(tone: index & 1 == 0 ? 0 : -1, samples: Self.samples(duration, tone.sampleRate))
     }
-    left = self.cadence.first ?? Int.max
+    if steps.isEmpty { steps = [Step(tone: 0, samples: Int.max)] }
+    self.init(tones: [tone], steps: steps, sampleRate: tone.sampleRate)
+  }
+
+  init(segments: [CallProgressTone.Segment], sampleRate: Int) {
+    var tones: [ToneGenerator] = []
+    var known: [[Double]: Int] = [:]
+    var steps: [Step] = []
+    for segment in segments {
+      var samples = segment.milliseconds == 0 ? Int.max : Self.samples(.milliseconds(segment.milliseconds), sampleRate)
+      guard segment.frequency > 0 else {
+        steps.append(Step(tone: -1, samples: samples))
+        continue
+      }
+      let key = [segment.frequency, segment.other]
+      let tone = known[key] ?? tones.count
+      if known[key] == nil {
+        known[key] = tone
+        let level: Double = segment.other > 0 ? -19 : -16
+        tones.append(ToneGenerator(sampleRate: sampleRate, segment.frequency, level, segment.other, level))
+      }
+      // One tone after another without a pause: 4 ms of it, in which the first one fades.
+      let fade = Self.samples(.milliseconds(4), sampleRate)
+      if let last = steps.last, last.tone >= 0, last.tone != tone, samples > fade {
+        steps.append(Step(tone: -1, samples: fade))
+        if samples < Int.max { samples -= fade }
+      }
+      steps.append(Step(tone: tone, samples: samples))
+    }
+    self.init(tones: tones, steps: steps, sampleRate: sampleRate)
+  }
+
+  private init(tones: [ToneGenerator], steps: [Step], sampleRate: Int) {
+    self.tones = tones
+    self.steps = tones.isEmpty ? [] : steps
+    self.sampleRate = sampleRate
+    left = steps.first?.samples ?? Int.max
+    sounding = max(0, steps.first?.tone ?? 0)
+  }
+
+  private static func samples(_ duration: Duration, _ sampleRate: Int) -> Int {
+    let (seconds, attoseconds) = duration.components
+    return max(1, Int(Double(seconds) * Double(sampleRate) + Double(attoseconds) / 1e18 * Double(sampleRate)))
   }
 
   /// Fills the buffer.
   package mutating func generate(into samples: Samples) {
+    guard !steps.isEmpty else { return samples.update(repeating: 0) }
     // 4 ms from silence to full level: no click.
-    let ramp = 250 / Float(tone.sampleRate)
+    let ramp = 250 / Float(sampleRate)
     var at = 0
     while at < samples.count {
       let run = min(left, samples.count - at)
-      let isOn = step & 1 == 0
-      gain = tone.generate(into: samples.part(from: at, count: run), gain: gain, gainStep: isOn ? ramp : -ramp)
+      let isOn = steps[step].tone >= 0
+      if isOn { sounding = steps[step].tone }
+      gain = tones[sounding].generate(
+        into: samples.part(from: at, count: run), gain: gain, gainStep: isOn ? ramp : -ramp)
       at += run
-      guard !cadence.isEmpty else { continue }
+      guard left < Int.max else { continue }
       left -= run
       if left == 0 {
-        step = (step + 1) % (cadence.count + cadence.count % 2)
-        left = step < cadence.count ? cadence[step] : 1
+        step = (step + 1) % steps.count
+        left = steps[step].samples
       }
     }
   }
 
   /// Ringback as in North America: 440 and 480 Hz, 2 s on, 4 s off.
   package static func ringbackNorthAmerica(sampleRate: Int) -> CadencedTone {
-    CadencedTone(tone: ToneGenerator(sampleRate: sampleRate, 440, -19, 480, -19), cadence: [.seconds(2), .seconds(4)])
+    CadencedTone(CallProgressTone(.ringback, .unitedStates), sampleRate: sampleRate)
   }
 
   /// Ringback as in most of Europe (ETSI TR 101 041): 425 Hz, 1 s on, 4 s off.
   package static func ringbackEurope(sampleRate: Int) -> CadencedTone {
-    CadencedTone(
-      tone: ToneGenerator(sampleRate: sampleRate, frequency: 425, level: -16), cadence: [.seconds(1), .seconds(4)])
+    CadencedTone(CallProgressTone(.ringback, .itu), sampleRate: sampleRate)
   }
 
   /// Ringback as in the United Kingdom: 400 and 450 Hz, 0.4 s on, 0.2 off, 0.4 on, 2 off.
   package static func ringbackUnitedKingdom(sampleRate: Int) -> CadencedTone {
-    CadencedTone(
-      tone: ToneGenerator(sampleRate: sampleRate, 400, -19, 450, -19),
-      cadence: [.milliseconds(400), .milliseconds(200), .milliseconds(400), .seconds(2)])
+    CadencedTone(CallProgressTone(.ringback, .unitedKingdom), sampleRate: sampleRate)
   }
 }
