@@ -101,7 +101,7 @@ extension B2BUA {
     }
   }
 
-  private func challenge(_ request: SIPRequest, _ transaction: ServerTransactionID, proxy: Bool, stale: Bool) {
+  func challenge(_ request: SIPRequest, _ transaction: ServerTransactionID, proxy: Bool, stale: Bool) {
     var response = digest.challenge(request, status: proxy ? 407 : 401, isStale: stale, now: now)
     response.headers.set(.server, configuration.product)
     respond(response, to: transaction)
@@ -157,18 +157,23 @@ extension B2BUA {
 
     let from = request.headers.from
     let known = userOfFlow(flow, from: from?.uri.user)
-    if known == nil, let trunk = trunk(of: flow) {
+    if known == nil {
+      let trunk = trunk(of: flow)
       var dialled = dialled
-      var routed = directory.route(calledFromTrunk: dialled)
+      var routed = trunk == nil ? nil : directory.route(calledFromTrunk: dialled)
       // A carrier where we register may call our contact; the number called then stands in To.
-      if routed == nil, dialled == trunk.username ?? trunk.name, let number = request.headers.to?.uri.user {
+      if let trunk, routed == nil, dialled == trunk.username ?? trunk.name, let number = request.headers.to?.uri.user {
         dialled = number
         routed = directory.route(calledFromTrunk: number)
       }
-      begin(
-        request, transaction, flow, party: .trunk(trunk), from: from?.uri.user ?? "anonymous", dialled: dialled,
-        routed: routed, maxForwards: maxForwards)
-      return
+      if routed == nil, takeForRoom(request, transaction, flow, called: dialled, maxForwards: maxForwards) { return }
+      if let trunk {
+        begin(
+          request, transaction, flow, party: .trunk(trunk), from: from?.uri.user ?? "anonymous", dialled: dialled,
+          routed: routed ?? directory.route(dialInCall(request, trunk: trunk.name, flow, called: dialled)),
+          maxForwards: maxForwards)
+        return
+      }
     }
     guard let user = known ?? authenticate(request, transaction, flow, proxy: true)
     else {
@@ -198,7 +203,7 @@ extension B2BUA {
     return directory.user(claimed)
   }
 
-  private func begin(
+  func begin(
     _ request: SIPRequest, _ transaction: ServerTransactionID, _ flow: Flow, party: SIPLeg.Party, from: String,
     dialled: String, routed: RoutedCall?, maxForwards: Int
   ) {

@@ -8,6 +8,8 @@ package struct Directory: Sendable {
   private let routes: [CompiledRoute]
   /// In the order given, for matching sources.
   package let trunks: [Trunk]
+  /// Which calls from outside go into rooms by rules.
+  package let dialIn: DialInDispatcher
 
   /// A route with its expression compiled.
   private struct CompiledRoute: Sendable {
@@ -19,7 +21,11 @@ package struct Directory: Sendable {
   /// Routes whose expression does not compile; they are skipped and must be reported.
   package let invalidRoutes: [RouteRule]
 
-  package init(users: [User] = [], trunks: [Trunk] = [], numbers: [NumberRule] = [], routes: [RouteRule] = []) {
+  package init(
+    users: [User] = [], trunks: [Trunk] = [], numbers: [NumberRule] = [], routes: [RouteRule] = [],
+    dialIn: DialInDispatcher = DialInDispatcher()
+  ) {
+    self.dialIn = dialIn
     usersByName = Dictionary(users.filter(\.enabled).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     self.trunks = trunks.filter(\.enabled)
     trunksByName = Dictionary(self.trunks.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
@@ -67,6 +73,12 @@ package struct Directory: Sendable {
     return nil
   }
 
+  /// Into a room, where a dispatch rule takes the call; the room itself is known after the PIN.
+  package func route(_ call: DialInCall) -> RoutedCall? {
+    guard dialIn.takes(call) else { return nil }
+    return RoutedCall(target: .room(""), number: call.called, dialIn: call)
+  }
+
   /// Replaces `$0`…`$9` by the captures of the match.
   private func substitute(_ template: String, _ output: AnyRegexOutput) -> String {
     var result = ""
@@ -102,10 +114,13 @@ package struct RoutedCall: Sendable, Hashable {
   package let target: RouteTarget
   /// The number to send on, or the extension dialled.
   package let number: String
+  /// What `DialInDispatcher.dispatch` is to be asked; the target's room is empty then.
+  package let dialIn: DialInCall?
 
-  package init(target: RouteTarget, number: String) {
+  package init(target: RouteTarget, number: String, dialIn: DialInCall? = nil) {
     self.target = target
     self.number = number
+    self.dialIn = dialIn
   }
 }
 
