@@ -9,7 +9,7 @@ extension B2BUA {
   func makeLeg(for binding: Binding, user: String, call: Call) -> SIPLeg {
     let leg = makeLeg(
       party: .user(user), destination: binding.destination, target: binding.contact.uri,
-      to: SIPURI(user: user, host: configuration.domain), fromUser: call.record.from, call: call,
+      to: SIPURI(user: user, host: configuration.domain), fromUser: call.presentedCaller.user, call: call,
       profile: binding.flow.transport.isWebSocket ? .webRTC : .rtp, codecs: configuration.userCodecs)
     leg.instance = binding.instanceID
     // RFC 3327 §5.3: the path that the registration recorded.
@@ -20,6 +20,7 @@ extension B2BUA {
   /// A leg towards a trunk; nil where its host has no known address.
   func makeLeg(for trunk: Trunk, number: String, call: Call) -> SIPLeg? {
     guard let destination = destination(of: trunk) else { return nil }
+    let presented = call.presentedCaller.user
     var target = SIPURI(user: number, host: trunk.host)
     if trunk.port != 5060 { target.port = trunk.port }
     if trunk.transport != "udp" { target.parameters.setRaw("transport", trunk.transport) }
@@ -27,7 +28,7 @@ extension B2BUA {
     to.parameters = Parameters()
     return makeLeg(
       party: .trunk(trunk), destination: destination, target: target, to: to,
-      fromUser: trunk.register ? trunk.username ?? call.record.from : call.record.from, call: call, profile: .rtp,
+      fromUser: trunk.register ? trunk.username ?? presented : presented, call: call, profile: .rtp,
       codecs: trunk.codecs)
   }
 
@@ -49,7 +50,8 @@ extension B2BUA {
     let tag = newTag()
     let callID = RandomToken.hex(bytes: 12) + "@" + configuration.domain
     var from = NameAddress(uri: SIPURI(user: fromUser, host: fromHost(of: party)))
-    from.displayName = call.record.fromDisplay.isEmpty ? nil : call.record.fromDisplay
+    let display = call.presentedCaller.display
+    from.displayName = display.isEmpty ? nil : display
     from.tag = tag
     var request = SIPRequest(method: .invite, uri: target)
     request.headers.maxForwards = call.maxForwards

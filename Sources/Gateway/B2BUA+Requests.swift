@@ -181,8 +181,7 @@ extension B2BUA {
       metrics.refused("unauthenticated-invite")
       return
     }
-    let running = calls.values.count { $0.caller.record.kind == .user && $0.record.from == user.name }
-    if running >= configuration.maximumCallsPerUser { return refuse(486, "too-many-calls-of-user") }
+    if callsCharged(to: user.name) >= configuration.maximumCallsPerUser { return refuse(486, "too-many-calls-of-user") }
     begin(
       request, transaction, flow, party: .user(user.name), from: user.name, dialled: dialled,
       routed: directory.route(dialledByUser: dialled), maxForwards: maxForwards)
@@ -218,8 +217,14 @@ extension B2BUA {
       caller: caller, routed: routed ?? RoutedCall(target: .user(""), number: dialled), record: record)
     call.maxForwards = maxForwards - 1
     call.isRouted = routed != nil
+    if case .user(let name) = party { call.responsible = name }
     metrics.callsStarted.increment()
     enqueue(.start, to: call)
+  }
+
+  /// Running calls that a user made, or sent on to a trunk.
+  func callsCharged(to user: String, except call: Call? = nil) -> Int {
+    calls.values.count { $0.responsible == user && $0 !== call }
   }
 
   private func makeCallerLeg(

@@ -7,9 +7,9 @@ import SIP
 ///
 /// A router on the gateway's executor. It owns who gets which message; what a message means is the leg's or call's matter.
 final class B2BUA {
-  static let allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER"
-  static let supported = "timer, outbound, path"
-  static let supportedExtensions: Set<String> = ["timer", "outbound", "path"]
+  static let allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER, REFER"
+  static let supported = "timer, outbound, path, replaces, norefersub"
+  static let supportedExtensions: Set<String> = ["timer", "outbound", "path", "replaces", "norefersub"]
 
   /// Who waits for the response to a request of ours.
   enum Owner {
@@ -78,7 +78,8 @@ final class B2BUA {
     self.metrics = metrics
     self.logger = logger
     transactions = TransactionLayer(sentBy: dependencies.contact)
-    digest = DigestServer(realm: configuration.realm, algorithms: configuration.digestAlgorithms)
+    digest = DigestServer(
+      realm: configuration.realm, algorithms: configuration.digestAlgorithms, qops: configuration.digestQOPs)
     registrar = Registrar(policy: configuration.registrar)
     sessionPolicy = SessionTimerPolicy(
       interval: configuration.sessionExpires, minimum: configuration.minimumSessionExpires)
@@ -267,7 +268,11 @@ final class B2BUA {
 
   func leg(for request: SIPRequest) -> SIPLeg? {
     guard let tag = request.headers.to?.tag, let callID = request.headers.callID else { return nil }
-    return legsByDialog[DialogKey(callID: callID, localTag: tag)]
+    return leg(callID: callID, localTag: tag)
+  }
+
+  func leg(callID: String, localTag: String) -> SIPLeg? {
+    legsByDialog[DialogKey(callID: callID, localTag: localTag)]
   }
 
   /// Drops a call that is over and recorded.

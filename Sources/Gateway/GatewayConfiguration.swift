@@ -20,11 +20,15 @@ package struct GatewayConfiguration: Sendable {
   package var maximumCallsPerUser = 20
   /// The order of digest challenges.
   package var digestAlgorithms: [DigestAlgorithm] = [.md5, .sha256]
+  /// What a digest may cover, in the order in which it is offered.
+  package var digestQOPs: [DigestQOP] = [.auth]
   package var registrar = RegistrarPolicy()
   /// How long a leg whose media path was lost may look for a new one before the call ends.
   package var mediaRecovery: Duration = .seconds(30)
   /// How long running calls may finish after SIGTERM.
   package var drainTimeout: Duration = .seconds(30)
+  /// Trunks whose peers may transfer calls, to numbers that are called from there.
+  package var transferringTrunks: Set<String> = []
   /// The codecs that users' legs are offered, in order.
   package var userCodecs: [AudioCodec] = [.opus, .g722, .pcmu, .pcma]
   /// User-Agent and Server header.

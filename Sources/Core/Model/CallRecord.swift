@@ -22,6 +22,8 @@ package struct CallRecord: Sendable, Hashable, Codable {
   /// Why it ended, in words.
   package var reason: String
   package var legs: [LegRecord]
+  /// In the order in which they began.
+  package var transfers: [TransferRecord] = []
 
   package enum Direction: String, Sendable, Hashable, Codable { case inbound, outbound, `internal` }
   package enum Outcome: String, Sendable, Hashable, Codable {
@@ -83,6 +85,33 @@ package struct LegRecord: Sendable, Hashable, Codable {
     self.startedAt = startedAt
     reason = ""
     media = MediaCounters()
+  }
+}
+
+/// One side of a call was moved to somebody else, or was meant to be.
+package struct TransferRecord: Sendable, Hashable, Codable {
+  package var at: WallTime
+  /// `blind` or `attended`.
+  package var kind: String
+  /// Index of the leg that asked; nil for an operator.
+  package var by: Int?
+  /// Index of the leg that was moved.
+  package var moved: Int
+  /// As asked for: a number or a user.
+  package var to: String
+  /// 200 when it was done, else why not; nil while it is under way.
+  package var status: Int?
+  /// Index of the leg that took the transferor's place.
+  package var leg: Int?
+
+  package init(at: WallTime, kind: String, by: Int?, moved: Int, to: String, status: Int? = nil, leg: Int? = nil) {
+    self.at = at
+    self.kind = kind
+    self.by = by
+    self.moved = moved
+    self.to = to
+    self.status = status
+    self.leg = leg
   }
 }
 

@@ -17,40 +17,42 @@ extension Call {
       return
     }
     switch routed.target {
-    case .user(let name): await ringUser(name)
-    case .trunk(let name): await ringTrunk(name)
     case .echo: await answerBuiltIn(.echo, name: "echo")
     case .milliwatt: await answerBuiltIn(.milliwatt, name: "milliwatt")
-    case .room, .app, .queue:
-      await refuse(501, reason: "\(routed.target) is not served by this version", by: .system, cause: 501)
+    default:
+      do {
+        ringing = try makeLegs(for: routed)
+      } catch {
+        await refuse(error.status, reason: error.reason, by: .system, cause: error.status)
+        return
+      }
+      await invite(ringing)
     }
   }
 
-  private func ringUser(_ name: String) async {
-    guard core.directory.user(name) != nil else {
-      await refuse(404, reason: "no user \(name)", by: .system, cause: 404)
-      return
-    }
-    let bindings = core.bindings(of: name)
-    guard !bindings.isEmpty else {
-      await refuse(480, reason: "\(name) is not registered", by: .system, cause: 480)
-      return
-    }
-    ringing = bindings.map { core.makeLeg(for: $0, user: name, call: self) }
-    await invite(ringing)
+  /// Why a target cannot be called.
+  struct Refusal: Error {
+    let status: Int
+    let reason: String
   }
 
-  private func ringTrunk(_ name: String) async {
-    guard let trunk = core.directory.trunk(name) else {
-      await refuse(404, reason: "no trunk \(name)", by: .system, cause: 404)
-      return
+  /// The legs that are to be invited for a target, at least one.
+  func makeLegs(for routed: RoutedCall) throws(Refusal) -> [SIPLeg] {
+    switch routed.target {
+    case .user(let name):
+      guard core.directory.user(name) != nil else { throw Refusal(status: 404, reason: "no user \(name)") }
+      let bindings = core.bindings(of: name)
+      guard !bindings.isEmpty else { throw Refusal(status: 480, reason: "\(name) is not registered") }
+      return bindings.map { core.makeLeg(for: $0, user: name, call: self) }
+    case .trunk(let name):
+      guard let trunk = core.directory.trunk(name) else { throw Refusal(status: 404, reason: "no trunk \(name)") }
+      guard let leg = core.makeLeg(for: trunk, number: routed.number, call: self) else {
+        throw Refusal(status: 503, reason: "the trunk's host \(trunk.host) does not resolve")
+      }
+      return [leg]
+    case .echo, .milliwatt, .room, .app, .queue:
+      throw Refusal(status: 501, reason: "\(routed.target) is not served by this version")
     }
-    guard let leg = core.makeLeg(for: trunk, number: routed.number, call: self) else {
-      await refuse(503, reason: "the trunk's host \(trunk.host) does not resolve", by: .system, cause: 503)
-      return
-    }
-    ringing = [leg]
-    await invite(ringing)
   }
 
   private func invite(_ legs: [SIPLeg]) async {
@@ -86,7 +88,8 @@ extension Call {
     var leg = LegRecord(index: 1, kind: .builtIn, party: name, sipCallID: "", startedAt: .now())
     leg.answeredAt = .now()
     record.legs.append(leg)
-    await setSources([(caller.id, source)])
+    builtIn = source
+    await updateSources()
     announceAnswer()
   }
 
@@ -95,18 +98,42 @@ extension Call {
 
   // MARK: The media graph
 
-  /// Joins the two sides' audio; what each hears follows from both sides' hold state.
-  func updateSources() async {
-    if let callee { await join(callee) }
+  /// Joins the two sides' audio; what each hears follows from both sides' hold state, and from a transfer under way.
+  func updateSources(silencing leaving: SIPLeg? = nil) async {
+    var sources: [(LegID, HostedSource)] = []
+    if let transfer {
+      sources = waiting(transfer)
+    } else if let callee {
+      sources = joined(callee)
+    } else if let builtIn {
+      sources = [(caller.id, builtIn)]
+    }
+    if let leaving, leaving.hasMedia { sources.append((leaving.id, .silence)) }
+    if !sources.isEmpty { await setSources(sources) }
   }
 
   /// Joins the caller and `leg`, which may not have answered yet (early media).
-  func join(_ callee: SIPLeg) async {
-    guard callee.hasMedia, caller.hasMedia else { return }
-    await setSources([
+  func join(_ callee: SIPLeg) async { await setSources(joined(callee)) }
+
+  private func joined(_ callee: SIPLeg) -> [(LegID, HostedSource)] {
+    guard callee.hasMedia, caller.hasMedia else { return [] }
+    return [
       (caller.id, callee.isHeldByPeer ? .holdMusic : .leg(callee.id)),
       (callee.id, caller.isHeldByPeer ? .holdMusic : .leg(caller.id)),
-    ])
+    ]
+  }
+
+  /// The transferee hears music or the target's early media, the transferor nothing.
+  private func waiting(_ transfer: Transfer) -> [(LegID, HostedSource)] {
+    let transferee = transfer.transferee
+    var sources: [(LegID, HostedSource)] = []
+    if let early = transfer.early, early.hasMedia {
+      sources = [(transferee.id, .leg(early.id)), (early.id, .leg(transferee.id))]
+    } else {
+      sources = [(transferee.id, .holdMusic)]
+    }
+    if let other = peer(of: transferee), other.hasMedia { sources.append((other.id, .silence)) }
+    return sources
   }
 
   private func setSources(_ sources: [(LegID, HostedSource)]) async {
@@ -127,6 +154,8 @@ extension Call {
       let rang = record.ringingAt != nil
       await refuse(
         480, reason: "nobody answered", by: .system, cause: rang ? 480 : 408, outcome: rang ? .noAnswer : .failed)
+    case .transferNoAnswer: await transferNotAnswered()
+    case .farewell(let id): await farewell(id)
     case .mediaRecovery(let id):
       guard let leg = legs.first(where: { $0.id == id }) else { return }
       await end(by: .system, status: 200, reason: "the media path of \(leg.record.party) was lost")
@@ -140,8 +169,8 @@ extension Call {
   }
 
   func media(_ leg: SIPLeg, _ event: HostedLegEvent) async {
-    // Told before its media was closed, read after.
-    guard leg.hasMedia else { return }
+    // Told before its media was closed, read after; and what a leg's media does that has handed over matters to nobody.
+    guard leg.hasMedia, !departing.contains(where: { $0 === leg }) else { return }
     switch event {
     case .iceConnected(let local, let remote):
       core.cancelTimer(.mediaRecovery(leg.id), of: self)
@@ -151,6 +180,9 @@ extension Call {
       core.setTimer(.mediaRecovery(leg.id), of: self, after: core.configuration.mediaRecovery)
     case .transportConnected(let profile):
       logger.debug("DTLS connected", metadata: ["leg": "\(leg.record.party)", "profile": "\(profile)"])
+    case .transportFailed(let why) where transfer?.ringing.contains(where: { $0 === leg }) ?? false:
+      leg.cancel(reason: nil)
+      await failed(leg, status: 503, reason: "the media of \(leg.record.party) failed: \(why)")
     case .transportFailed(let why):
       await end(by: .system, status: 200, reason: "the media of \(leg.record.party) failed: \(why)")
     case .transportClosedByPeer:
@@ -160,7 +192,7 @@ extension Call {
       await end(by: .system, status: 200, reason: "no media from \(leg.record.party)")
     case .dtmf(let digit):
       logger.debug("digit", metadata: ["leg": "\(leg.record.party)", "digit": "\(digit)"])
-    case .firstPacket, .mediaResumed: break
+    case .firstPacket, .mediaResumed, .clipEnded: break
     }
   }
 }

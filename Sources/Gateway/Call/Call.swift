@@ -12,7 +12,8 @@ final class Call {
   let id: String
   let number: UInt64
   let core: B2BUA
-  let caller: SIPLeg
+  /// Who called; after a transfer whoever stands on that side.
+  var caller: SIPLeg
   let routed: RoutedCall
   let host: MediaHost
   /// False where the directory knows no way to the number: the call exists only to be refused and recorded.
@@ -23,8 +24,16 @@ final class Call {
   var record: CallRecord
   /// Legs that were invited and have neither failed nor answered.
   var ringing: [SIPLeg] = []
-  /// The leg that answered; nil for a built-in.
+  /// The leg that answered, or took its place; nil for a built-in.
   var callee: SIPLeg?
+  /// What the caller hears where there is no callee.
+  var builtIn: HostedSource?
+  /// One side waits while another target rings.
+  var transfer: Transfer?
+  /// Legs that have handed over their side and are about to leave.
+  var departing: [SIPLeg] = []
+  /// The user whose calls this one is counted among: who called, or transferred to a trunk.
+  var responsible: String?
   /// The best refusal so far (RFC 3261 §16.7 step 6).
   var bestFailure: (status: Int, reason: String)?
   /// The save of the running call's record that was started last.
@@ -63,9 +72,12 @@ final class Call {
     isDraining = false
   }
 
-  var legs: [SIPLeg] { [caller] + ringing + (callee.map { [$0] } ?? []) }
+  var legs: [SIPLeg] {
+    [caller] + ringing + (callee.map { [$0] } ?? []) + (transfer?.ringing ?? []) + departing
+  }
 
   private func handle(_ event: CallEvent) async {
+    if let moved = event.leg?.call, moved !== self { return core.enqueue(event, to: moved) }
     switch event {
     case .start: await start()
     case .request(let leg, let transaction, let request, let flow):
@@ -80,6 +92,9 @@ final class Call {
     case .requestFailed(let leg, let transaction, let failure): await leg.requestFailed(transaction, failure)
     case .media(let leg, let event): await media(leg, event)
     case .timer(let timer): await fired(timer)
+    case .transfer(let leg, let target, let request): await transfer(leg, to: target, request: request)
+    case .surrender(let leg, let other): await surrender(leg, to: other)
+    case .surrendered(let legs, let other): await adopt(legs, from: other)
     case .hangUp(let status, let reason): await end(by: .system, status: status, reason: reason)
     }
   }
@@ -88,6 +103,9 @@ final class Call {
 
   /// The called side rings, perhaps with media of its own.
   func ringingReported(by leg: SIPLeg, status: Int, hasEarlyMedia: Bool) async {
+    if isTransferTarget(leg) {
+      return await transferProgressed(by: leg, status: status, hasEarlyMedia: hasEarlyMedia)
+    }
     guard phase == .setup || phase == .ringing else { return }
     if record.ringingAt == nil { record.ringingAt = .now() }
     phase = .ringing
@@ -100,6 +118,7 @@ final class Call {
   }
 
   func answered(by leg: SIPLeg) async {
+    if isTransferTarget(leg) { return await transferAnswered(by: leg) }
     guard phase == .setup || phase == .ringing else {
       leg.hangUp(reason: "Call completed elsewhere")
       return
@@ -139,6 +158,7 @@ final class Call {
   }
 
   func failed(_ leg: SIPLeg, status: Int, reason: String) async {
+    if isTransferTarget(leg) { return await transferLegFailed(leg, status: status, reason: reason) }
     guard ringing.contains(where: { $0 === leg }) else { return }
     ringing.removeAll { $0 === leg }
     if bestFailure.map({ StatusMap.rank(status) < StatusMap.rank($0.status) }) ?? true {
@@ -156,8 +176,11 @@ final class Call {
 
   /// A leg said BYE or lost its dialog.
   func ended(by leg: SIPLeg, reason: String) async {
-    await end(by: leg.isCaller ? .caller : .callee, status: 200, reason: reason)
+    if await left(leg, reason: reason) { return }
+    await end(by: leg === caller ? .caller : .callee, status: 200, reason: reason)
   }
+
+  private func isTransferTarget(_ leg: SIPLeg) -> Bool { transfer?.ringing.contains { $0 === leg } ?? false }
 
   /// Hold or resume: the other side hears music or this one again.
   func holdChanged() async { await updateSources() }
@@ -166,6 +189,15 @@ final class Call {
     leg.call = self
     members.append(leg)
     store(leg)
+  }
+
+  /// Lets go of a leg that another call takes over; what it did here stays in the record.
+  func detach(_ leg: SIPLeg) {
+    members.removeAll { $0 === leg }
+    var past = leg.record
+    past.endedAt = .now()
+    past.reason = "transferred"
+    if let index = record.legs.firstIndex(where: { $0.index == past.index }) { record.legs[index] = past }
   }
 
   // MARK: Ending
@@ -209,6 +241,9 @@ final class Call {
 
   private func finish(by: CallRecord.EndedBy, reason: String) async {
     core.cancelTimers(of: self)
+    let legs = legs
+    abandonTransfer(reason: reason)
+    departing = []
     // Each leg leaves as its phase asks for; the side that said BYE is over already.
     for leg in legs { leg.hangUp(reason: reason) }
     record.endedAt = .now()

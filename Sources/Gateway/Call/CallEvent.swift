@@ -19,8 +19,26 @@ enum CallEvent {
   case requestFailed(SIPLeg, ClientTransactionID, RequestFailure)
   case media(SIPLeg, HostedLegEvent)
   case timer(CallTimer)
+  /// An operator, or a room, moves a leg to another target.
+  case transfer(SIPLeg, to: RoutedCall, TransferRequest)
+  /// Another call wants whoever a leg of this one talks to.
+  case surrender(SIPLeg, to: Call)
+  /// What another call has let go of.
+  case surrendered([SIPLeg], from: Call)
   /// The operator or a drain ends the call.
   case hangUp(status: Int, reason: String)
+}
+
+extension CallEvent {
+  /// The leg that it is about, where that may have moved to another call meanwhile.
+  var leg: SIPLeg? {
+    switch self {
+    case .request(let leg, _, _, _), .acknowledged(let leg, _), .cancelled(let leg, _), .callerLost(let leg),
+      .acknowledgementMissing(let leg), .response(let leg, _, _), .requestFailed(let leg, _, _), .media(let leg, _):
+      leg
+    default: nil
+    }
+  }
 }
 
 /// Why a request got no response.
@@ -37,6 +55,10 @@ enum CallTimer: Hashable {
   case mediaRecovery(LegID)
   /// A leg whose far end closed its media said no BYE.
   case goodbye(LegID)
+  /// The target of a transfer did not answer.
+  case transferNoAnswer
+  /// A leg that has transferred its call said no BYE.
+  case farewell(LegID)
   /// A leg's session timer: refresh due or session expired (RFC 4028).
   case session(LegID)
 }

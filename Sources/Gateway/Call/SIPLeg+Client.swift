@@ -25,6 +25,10 @@ extension SIPLeg {
 
   func receive(_ response: SIPResponse, transaction: ClientTransactionID) async {
     if transaction == reinvite { return await receiveReinviteAnswer(response, transaction) }
+    if transaction == notification {
+      if response.isFinal { notificationAnswered(response.status) }
+      return
+    }
     guard transaction == clientInvite else { return }
     switch response.status {
     // 199 tells that a fork gave up (RFC 6228); nothing rings by it.
@@ -46,6 +50,7 @@ extension SIPLeg {
       await call?.ended(by: self, reason: "the far end stopped answering")
       return
     }
+    if transaction == notification { return notificationAnswered(nil) }
     guard transaction == clientInvite, phase == .inviting || phase == .cancelling else { return }
     phase = .ended
     // A user whose page closed is not available; a trunk that cannot be reached is our problem.

@@ -27,6 +27,7 @@ extension SIPLeg {
     case .invite, .update: await renegotiate(request, transaction)
     case .bye: await bye(request, transaction)
     case .info: await info(request, transaction)
+    case .refer: await receiveRefer(request, transaction)
     case .options: core.respond(core.optionsResponse(to: request, tag: localTag), to: transaction)
     default:
       var response = makeResponse(405, to: request)

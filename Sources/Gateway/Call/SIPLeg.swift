@@ -70,6 +70,11 @@ final class SIPLeg {
   /// The far end takes UPDATE (its Allow).
   var peerAllowsUpdate = false
   var sessionTimer: SessionTimer?
+  /// Of the far end's last REFER.
+  var subscription: ReferSubscription?
+  var hasBeenReferred = false
+  /// The NOTIFY that waits for its answer.
+  var notification: ClientTransactionID?
 
   // Offer/answer and media.
   let profile: Profile

@@ -104,6 +104,7 @@ package struct HeaderName: Hashable, Sendable, CustomStringConvertible, Expressi
   package static let authenticationInfo = known("Authentication-Info")
   package static let flowTimer = known("Flow-Timer")
   package static let alertInfo = known("Alert-Info")
+  package static let referSub = known("Refer-Sub")
 
   /// Whether several values of this header may share a line, separated by commas (RFC 3261 §7.3.1).
   var isList: Bool { Self.listIDs.contains(id) }
