@@ -1,4 +1,4 @@
-import Audio
+package import Audio
 
 /// Where in the world it rings: the cadence of the ringback tone.
 package enum Ringback: Sendable, Hashable {
@@ -20,26 +20,35 @@ package enum LegSource {
   case milliwatt
   case holdMusic
   case ringback(Ringback)
+  /// A recorded sound; where it does not loop its end is told as `MediaLegEvent.clipEnded`, and silence follows.
+  case clip(AudioClip, loops: Bool)
+  /// What everybody else in a conference says. What the far end says goes there.
+  case conference(ConferencePort)
 }
 
 /// Makes the sound of the sources that are not a leg. Frames follow each other without a step.
 struct SourceGenerator {
-  // One of three is set; apart, and not an enum, so that each is changed in place without a copy.
+  // One of them is set; apart, and not an enum, so that each is changed in place without a copy.
   private var tone: ToneGenerator?
   private var cadenced: CadencedTone?
   private var music: HoldMusic?
+  private var clip: ClipPlayer?
 
   /// Whether it is music, which an encoder may want to know.
   var isMusic: Bool { music != nil }
 
+  /// A clip was played to its end.
+  var hasEnded: Bool { clip?.hasEnded ?? false }
+
   /// Nil for sources that are not made here.
-  init?(_ source: LegSource, sampleRate: Int) {
+  init?(_ source: LegSource, sampleRate: Int) throws(AudioError) {
     switch source {
-    case .silence, .leg, .echo: return nil
+    case .silence, .leg, .echo, .conference: return nil
     case .tone(let frequency, let level):
       tone = ToneGenerator(sampleRate: sampleRate, frequency: frequency, level: level)
     case .milliwatt: tone = .milliwatt(sampleRate: sampleRate)
     case .holdMusic: music = HoldMusic(sampleRate: sampleRate)
+    case .clip(let sound, let loops): clip = try ClipPlayer(sound, loops: loops, sampleRate: sampleRate)
     case .ringback(let kind):
       cadenced =
         switch kind {
@@ -54,5 +63,6 @@ struct SourceGenerator {
     tone?.generate(into: frame)
     cadenced?.generate(into: frame)
     music?.generate(into: frame)
+    clip?.generate(into: frame)
   }
 }

@@ -62,7 +62,7 @@ extension MediaLeg {
     guard !isClosed, isOn != wantsDetection else { return }
     wantsDetection = isOn
     try updateDetection()
-    if sourceKind == .echo { try plan(now) }
+    if sourceKind == .echo || sourceKind == .conference { try plan(now) }
     try listener?.plan(now)
   }
 
@@ -84,6 +84,7 @@ extension MediaLeg {
   /// Somebody takes frames from our decoder.
   var hasPuller: Bool {
     if sourceKind == .echo, isPulling { return true }
+    if sourceKind == .conference { return true }
     return listener?.isPulling ?? false
   }
 

@@ -33,6 +33,7 @@ extension MediaLeg {
       hasReceived = true
       onEvent?(.firstPacket)
     }
+    tap?.tap(rtp: packet, arrival: now)
     let payload = UnsafeRawBufferPointer(rebasing: packet[header.payload])
     switch kind {
     case .unknown: break
@@ -66,6 +67,9 @@ extension MediaLeg {
       return
     }
     heard(now)
+    if let tap, packets.contains(where: { if case .senderReport = $0 { true } else { false } }) {
+      tap.tap(rtcp: packet, arrival: now)
+    }
     let outcome = reporter.receive(packets, now: now)
     if let report = reporter.remoteReport { encoder?.setPacketLoss(Double(report.fractionLost) / 256) }
     if outcome.goodbye { onEvent?(.goodbye) }
@@ -79,7 +83,7 @@ extension MediaLeg {
     receivingCodec = codec
     reporter.setClockRate(receiving: codec.clockRate)
     do {
-      if sourceKind == .echo { try plan(now) }
+      if sourceKind == .echo || sourceKind == .conference { try plan(now) }
       try listener?.plan(now)
       if detector != nil, !hasPuller { try prepareReceiver(sampleRate: detectionRate) }
     } catch {
@@ -107,13 +111,14 @@ extension MediaLeg {
     onEvent?(.mediaTimeout)
   }
 
-  /// Fills a frame with what the far end says; silence where there is nothing.
-  func pull(_ frame: Samples, now: Instant) {
+  /// Fills a frame with what the far end says; silence where there is nothing. False before anything came.
+  @discardableResult
+  func pull(_ frame: Samples, now: Instant) -> Bool {
     guard let receiver, receiver.sampleRate * frame.count > 0 else {
       frame.update(repeating: 0)
-      return
+      return false
     }
-    _ = receiver.pull(frame, now: now)
+    let isHeard = receiver.pull(frame, now: now)
     detector?.detect(in: frame) { event in
       switch event {
       case .began(let code): digitBegan(code, via: .tones, now)
@@ -121,5 +126,6 @@ extension MediaLeg {
         digitEnded(code, via: .tones, duration: .milliseconds(milliseconds), now)
       }
     }
+    return isHeard
   }
 }

@@ -17,6 +17,7 @@ extension MediaLeg {
       let report = reporter.makeReport(now: now, wall: wall(now))
       if let transport { report.withUnsafeBytes { transport.send(rtcp: $0) } }
     }
+    speakToConference(now)
     guard negotiated.sends else { return }
     var due = nextFrameAt ?? now
     // A worker that stood still for long does not make up for it: the far end has concealed it.
@@ -26,6 +27,7 @@ extension MediaLeg {
       due = due + packetTime
     }
     nextFrameAt = due
+    if generator?.hasEnded == true { endClip(now) }
   }
 
   /// Passes a packet on under our own SSRC, sequence number and timestamp.
@@ -46,6 +48,11 @@ extension MediaLeg {
     case .generated:
       if generator != nil, encoder != nil {
         generator?.generate(into: frame)
+        hasAudio = true
+      }
+    case .conference:
+      if encoder != nil, let conference {
+        conference.hear(frame)
         hasAudio = true
       }
     case .leg, .echo:

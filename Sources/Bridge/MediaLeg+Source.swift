@@ -11,6 +11,7 @@ extension MediaLeg {
     case .leg: sourceLeg.map { .leg($0) } ?? .silence
     case .echo: .echo
     case .generated: generatedSource
+    case .conference: conference.map { .conference($0.port) } ?? .silence
     }
   }
 
@@ -23,9 +24,13 @@ extension MediaLeg {
     switch source {
     case .silence: sourceKind = .silence
     case .echo: sourceKind = .echo
-    case .tone, .milliwatt, .holdMusic, .ringback:
+    case .tone, .milliwatt, .holdMusic, .ringback, .clip:
       sourceKind = .generated
       generatedSource = source
+    case .conference(let port):
+      sourceKind = .conference
+      conference = ConferenceEnd(port)
+      if conferenceFrame == nil { conferenceFrame = FrameMemory(count: 960) }
     case .leg(let leg):
       guard leg !== self else {
         sourceKind = .echo
@@ -47,6 +52,7 @@ extension MediaLeg {
       old.digitsReceived.isRelaying = false
     }
     sourceLeg = nil
+    conference = nil
     sourceKind = .silence
     relayedCodec = nil
   }
@@ -71,9 +77,10 @@ extension MediaLeg {
     case .generated:
       try prepareEncoder(nativeRate: nil)
       if let encoder, generator == nil || generatorRate != encoder.sampleRate {
-        generator = SourceGenerator(generatedSource, sampleRate: encoder.sampleRate)
+        generator = try SourceGenerator(generatedSource, sampleRate: encoder.sampleRate)
         generatorRate = encoder.sampleRate
       }
+    case .conference: try planConference()
     case .leg, .echo:
       guard let leg = sourceKind == .echo ? self : sourceLeg, let theirs = leg.negotiated else { break }
       let codec = leg.receivingCodec

@@ -14,6 +14,8 @@ package enum MediaLegEvent: Sendable, Hashable {
   case mediaResumed
   /// The far end's RTCP said BYE.
   case goodbye
+  /// A clip that does not loop was played to its end.
+  case clipEnded
 }
 
 /// One party's audio: takes its packets, makes the packets that it hears. Used on one media worker only.
@@ -31,6 +33,8 @@ package final class MediaLeg: PacketReceiver {
   package var onEvent: ((MediaLegEvent) -> Void)?
   /// Silence of RTP and RTCP that is told as `mediaTimeout`; nil never. A far end that may not send is not expected to.
   package var mediaTimeout: Duration?
+  /// Sees what the far end sends, packets of unknown payload types left out; `close` lets it go.
+  package var tap: (any PacketTap)?
   /// What offer and answer settled; nil before the first `configure`.
   package internal(set) var negotiated: NegotiatedAudio?
 
@@ -71,6 +75,9 @@ package final class MediaLeg: PacketReceiver {
   var encoder: FrameEncoder?
   var packetTime = Duration.milliseconds(20)
   var frame: FrameMemory
+  var conference: ConferenceEnd?
+  /// What the far end says, on its way there.
+  var conferenceFrame: FrameMemory?
   var seam = Seam(sampleRate: 8_000)
   var lastFrame = FrameKind.none
   var generation = 0
@@ -85,7 +92,7 @@ package final class MediaLeg: PacketReceiver {
     case event(clockRate: Int)
   }
 
-  enum SourceKind: Equatable { case silence, leg, echo, generated }
+  enum SourceKind: Equatable { case silence, leg, echo, generated, conference }
 
   /// What the last frame was, to know where a seam is needed.
   enum FrameKind: Equatable {
@@ -202,10 +209,12 @@ package final class MediaLeg: PacketReceiver {
     listener?.lose(self, now: now)
     listener = nil
     transport = nil
+    tap = nil
     onEvent = nil
     receiver = nil
     encoder = nil
     generator = nil
+    conference = nil
     detector = nil
   }
 

@@ -11,7 +11,12 @@ extension Peer {
       countMalformed()
       return
     }
-    for packet in packets { receive(packet, now: now) }
+    for parsed in packets {
+      if case .senderReport(let report) = parsed, let route = incoming[report.sender], !route.isRetransmission {
+        route.producer.tap?.tap(rtcp: packet, arrival: now)
+      }
+      receive(parsed, now: now)
+    }
   }
 
   private func receive(_ packet: RTCPPacket, now: Instant) {

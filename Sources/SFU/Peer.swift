@@ -178,10 +178,11 @@ final class Peer: PacketReceiver {
     _ route: Route, isRetransmission: Bool, _ now: Instant
   ) {
     let (producer, stream) = (route.producer, route.stream)
-    switch stream.ingest(
+    let outcome = stream.ingest(
       bytes, header, elements, codec: codec, isRetransmission: isRetransmission, isMuted: producer.isMuted, now: now)
-    {
+    switch outcome {
     case .packet(let packet):
+      producer.tap?.tap(rtp: packet.bytes, arrival: now)
       if let event = producer.note(packet, threshold: context.configuration.speakerThreshold, now: now) {
         context.emit(event)
       }
@@ -192,7 +193,9 @@ final class Peer: PacketReceiver {
         return
       }
       producer.forward(packet, from: stream, now: now)
-    case .skip(let sequence): producer.skip(sequence, from: stream, now: now)
+    case .skip(let sequence):
+      if !header.payload.isEmpty { producer.tap?.tap(rtp: bytes, arrival: now) }
+      producer.skip(sequence, from: stream, now: now)
     case .drop: break
     case .restart:
       guard let fresh = restart(route, now) else {

@@ -98,6 +98,10 @@ package final class Router {
     if !muted { requestKeyFrame(id) }
   }
 
+  /// Shows a tap the packets of every layer of the track from now on, repaired and once each, whether it is muted or not,
+  /// and the compounds with its sender reports. Nil ends it.
+  package func setTap(_ id: ProducerID, _ tap: (any PacketTap)?) { producers[id]?.tap = tap }
+
   /// Removes the track and its consumers.
   package func removeProducer(_ id: ProducerID) {
     guard let producer = producers.removeValue(forKey: id) else { return }

@@ -1,4 +1,5 @@
-import Bridge
+package import Audio
+package import Bridge
 package import Core
 package import Transport
 
@@ -14,6 +15,8 @@ package enum HostedLegEvent: Sendable {
   case dtmf(Character)
   case mediaTimeout
   case mediaResumed
+  /// A clip that does not loop was played to its end; the leg hears silence.
+  case clipEnded
 }
 
 /// A browser leg's own transport parameters, for SDP.
@@ -41,6 +44,10 @@ package enum HostedSource: Sendable {
   case echo
   case milliwatt
   case holdMusic
+  /// Its end is told as `HostedLegEvent.clipEnded` where it does not loop.
+  case clip(AudioClip, loops: Bool)
+  /// The leg is a member of a conference: hears it and speaks to it.
+  case conference(ConferencePort)
 }
 
 /// The legs of one media worker. The signalling side awaits in; packets never pass through here.
@@ -172,6 +179,8 @@ package actor MediaHost {
         case .echo: .echo
         case .milliwatt: .milliwatt
         case .holdMusic: .holdMusic
+        case .clip(let clip, let loops): .clip(clip, loops: loops)
+        case .conference(let port): .conference(port)
         }
       try leg.media.setSource(new, now: worker.now)
     }
@@ -182,6 +191,10 @@ package actor MediaHost {
   package func receiveInfo(_ id: LegID, digit: Character, milliseconds: Int) {
     legs[id]?.media.receiveInfo(digit: digit, durationMilliseconds: milliseconds, now: worker.now)
   }
+
+  /// Shows the tap what the leg's far end sends from now on: RTP after decryption, and RTCP with sender reports. Called on
+  /// this worker. Nil ends it.
+  package func setTap(_ id: LegID, _ tap: (any PacketTap & Sendable)?) { legs[id]?.media.tap = tap }
 
   package func counters(_ id: LegID) -> MediaCounters? { legs[id].map { counters(of: $0) } }
 
@@ -228,6 +241,7 @@ package actor MediaHost {
       case .firstPacket: events(id, .firstPacket)
       case .mediaTimeout: events(id, .mediaTimeout)
       case .mediaResumed: events(id, .mediaResumed)
+      case .clipEnded: events(id, .clipEnded)
       case .goodbye: break
       }
     }

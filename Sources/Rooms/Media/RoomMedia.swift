@@ -17,7 +17,7 @@ package actor RoomMedia: RoomMediaPort {
   private let makeTransport: TransportFactory
   private let configuration: RouterConfiguration
   private let deliver: @Sendable ([RoomMediaEvent]) -> Void
-  private var rooms: [MediaRoomID: HostedRoom] = [:]
+  var rooms: [MediaRoomID: HostedRoom] = [:]
   private var peers: [PeerID: HostedPeer] = [:]
   private var pending: [RoomMediaEvent] = []
   private var ticker: WorkerTimer?
@@ -60,7 +60,7 @@ package actor RoomMedia: RoomMediaPort {
 
   // MARK: Events
 
-  private func report(_ event: RoomMediaEvent) {
+  func report(_ event: RoomMediaEvent) {
     pending.append(event)
     guard pending.count == 1 else { return }
     worker.atEndOfTurn { [weak self] in self?.assumeIsolated { $0.flush() } }
@@ -111,6 +111,10 @@ package actor RoomMedia: RoomMediaPort {
       if !router.updateConsumer(id, codecs: codecs, extensions: extensions, mid: mid) { report(.consumerRefused(id)) }
     case .removeConsumer(let id, let room): rooms[room]?.router.removeConsumer(id)
     case .requestKeyFrame(let id, let room): rooms[room]?.router.requestKeyFrame(id)
+    case .setTap(let id, let room, let tap): rooms[room]?.router.setTap(id, tap)
+    case .openPhone, .closePhone, .setPhoneMuted, .announce, .endAnnouncement, .openAnnouncer, .announceToAll,
+      .setProducerMixed:
+      runPhones(command)
     }
   }
 

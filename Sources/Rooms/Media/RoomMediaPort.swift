@@ -1,3 +1,5 @@
+package import Audio
+package import Bridge
 package import Core
 package import SDP
 package import SFU
@@ -39,6 +41,35 @@ package enum RoomMediaCommand: Sendable {
     ConsumerID, room: MediaRoomID, mid: String, codecs: [CodecParameters], extensions: HeaderExtensionMap)
   case removeConsumer(ConsumerID, room: MediaRoomID)
   case requestKeyFrame(ProducerID, room: MediaRoomID)
+  /// Shows a tap the packets of a track, on the room's worker; nil ends it. See `Router.setTap`.
+  case setTap(ProducerID, room: MediaRoomID, (any PacketTap & Sendable)?)
+
+  // Phones. A room mixes for as long as it has any.
+
+  /// A phone joins: what comes through the port becomes the track `producer` (Opus, with audio levels), what goes through
+  /// it is everybody else's sound.
+  case openPhone(PeerID, room: MediaRoomID, producer: ProducerID, port: ConferencePort)
+  /// Removes the phone's track, too.
+  case closePhone(PeerID)
+  /// Neither its track nor its part of the mix is heard.
+  case setPhoneMuted(PeerID, Bool)
+  /// Phones hear a clip over the talk, which becomes quieter; nil: all phones of the room. Each clip is played to its end;
+  /// clips for the same phone follow each other. Told as `announcementEnded`.
+  case announce(AnnouncementID, room: MediaRoomID, AudioClip, to: [PeerID]?)
+  /// Ends an announcement early, or takes it out of the queue.
+  case endAnnouncement(AnnouncementID, room: MediaRoomID)
+  /// A track that says announcements to all: a local peer without a port. `closePhone` removes it.
+  case openAnnouncer(PeerID, room: MediaRoomID, producer: ProducerID)
+  /// All phones hear the clip, and the browsers as the announcer's track, where there is one.
+  case announceToAll(AnnouncementID, room: MediaRoomID, AudioClip)
+  /// Whether the phones hear a track. They do unless told otherwise: for tracks that not everybody may subscribe to.
+  case setProducerMixed(ProducerID, room: MediaRoomID, Bool)
+}
+
+/// A clip that is played in a room. The control plane makes them up.
+package struct AnnouncementID: RawRepresentable, Hashable, Sendable {
+  package var rawValue: UInt64
+  package init(rawValue: UInt64) { self.rawValue = rawValue }
 }
 
 /// The labels that LiveKit's clients give to their data channels.
@@ -80,6 +111,10 @@ package enum RoomMediaEvent: Sendable {
   /// Reliable data for this peer waits and does not leave: it cannot be kept without limit.
   case receiverStuck(PeerID)
   case consumerRefused(ConsumerID)
+  /// The phone cannot be in the room: an encoder could not be made.
+  case phoneFailed(PeerID, String)
+  /// All who were to hear it did, or are gone.
+  case announcementEnded(AnnouncementID)
   case router(MediaRoomID, RouterEvent)
 }
 

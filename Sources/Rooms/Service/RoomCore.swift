@@ -165,6 +165,7 @@ final class RoomCore {
       participant.room.data.receive(bytes, on: label, from: participant)
     case .receiverStuck(let id):
       if let participant = connection(id)?.participant { participant.reconnectFully(.mediaFailure) }
+    case .phoneFailed, .announcementEnded: break
     case .consumerRefused(let id):
       if let subscription = context.consumers[id]?.subscription {
         subscription.subscriber.subscribing.refused(subscription.track.sid)
