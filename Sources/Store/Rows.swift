@@ -31,13 +31,13 @@ extension User {
   init(row: Row) {
     self.init(
       tenant: TenantID(rawValue: row["tenant"]), name: row["name"], display: row["display"], ha1MD5: row["ha1_md5"],
-      ha1SHA256: row["ha1_sha256"], enabled: row["enabled"])
+      ha1SHA256: row["ha1_sha256"], enabled: row["enabled"], record: row["record"])
   }
 
   var columns: [Column] {
     [
       ("tenant", tenant.rawValue), ("name", name), ("display", display), ("ha1_md5", ha1MD5),
-      ("ha1_sha256", ha1SHA256), ("enabled", enabled),
+      ("ha1_sha256", ha1SHA256), ("enabled", enabled), ("record", record),
     ]
   }
 }
@@ -55,14 +55,14 @@ extension Trunk {
       transport: row["transport"],
       codecs: try codecs.split(separator: ",").map { try parse(String($0), "trunks", "codecs") },
       allow: allow.split(separator: ",").map(String.init), username: row["username"], password: row["password"],
-      register: row["register"], enabled: row["enabled"])
+      register: row["register"], enabled: row["enabled"], record: row["record"])
   }
 
   var columns: [Column] {
     [
       ("tenant", tenant.rawValue), ("name", name), ("host", host), ("port", Int(port)), ("transport", transport),
       ("codecs", codecs.map(\.rawValue).joined(separator: ",")), ("allow", allow.joined(separator: ",")),
-      ("username", username), ("password", password), ("register", register), ("enabled", enabled),
+      ("username", username), ("password", password), ("register", register), ("enabled", enabled), ("record", record),
     ]
   }
 }
@@ -70,11 +70,12 @@ extension Trunk {
 extension NumberRule {
   init(row: Row) throws {
     self.init(
-      tenant: TenantID(rawValue: row["tenant"]), number: row["number"], to: try target(row["target"], "numbers"))
+      tenant: TenantID(rawValue: row["tenant"]), number: row["number"], to: try target(row["target"], "numbers"),
+      record: row["record"])
   }
 
   var columns: [Column] {
-    [("tenant", tenant.rawValue), ("number", number), ("target", to.description)]
+    [("tenant", tenant.rawValue), ("number", number), ("target", to.description), ("record", record)]
   }
 }
 
@@ -82,13 +83,13 @@ extension RouteRule {
   init(row: Row) throws {
     self.init(
       tenant: TenantID(rawValue: row["tenant"]), position: row["position"], match: row["match"],
-      to: try target(row["target"], "routes"), number: row["number"])
+      to: try target(row["target"], "routes"), number: row["number"], record: row["record"])
   }
 
   var columns: [Column] {
     [
       ("tenant", tenant.rawValue), ("position", position), ("match", match), ("target", to.description),
-      ("number", number),
+      ("number", number), ("record", record),
     ]
   }
 }

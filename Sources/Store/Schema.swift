@@ -6,12 +6,13 @@ import GRDB
 /// refuses a value of the wrong type, so reading a row cannot meet one.
 enum Schema {
   /// The newest schema that this version knows; also the name of the last migration.
-  static let version = 2
+  static let version = 3
 
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("v1") { db in try db.execute(sql: v1) }
     migrator.registerMigration("v2") { db in try db.execute(sql: v2) }
+    migrator.registerMigration("v3") { db in try db.execute(sql: v3) }
     return migrator
   }
 

@@ -66,23 +66,7 @@ extension Store {
   package func appendWebhooks(_ records: [WebhookRecord], to urls: [String]) async throws(StoreError) {
     guard !records.isEmpty, !urls.isEmpty else { return }
     try await write("queue webhooks") { db in
-      for record in records {
-        try db.execute(
-          sql: """
-            INSERT INTO webhook_events (tenant, id, room, event, body, created_at) VALUES (?, ?, ?, ?, ?, ?)
-            """,
-          arguments: [
-            record.tenant.rawValue, record.id, record.room, record.event, record.body, record.createdAt.milliseconds,
-          ])
-        let sequence = db.lastInsertedRowID
-        for url in Set(urls) {
-          try db.execute(
-            sql: """
-              INSERT INTO webhook_deliveries (event, tenant, url, room, state, attempts, next_attempt_at, problem)
-              VALUES (?, ?, ?, ?, 'pending', 0, 0, '')
-              """, arguments: [sequence, record.tenant.rawValue, url, record.room])
-        }
-      }
+      for record in records { try db.append(record, to: urls) }
     }
   }
 
@@ -240,5 +224,26 @@ extension WebhookDelivery {
       nextAttemptAt: WallTime(milliseconds: row["next_attempt_at"]),
       finishedAt: (row["finished_at"] as Int64?).map { WallTime(milliseconds: $0) }, status: row["status"],
       problem: row["problem"])
+  }
+}
+
+extension Database {
+  /// Puts one event into the outbox, for every URL.
+  func append(_ record: WebhookRecord, to urls: [String]) throws {
+    try execute(
+      sql: """
+        INSERT INTO webhook_events (tenant, id, room, event, body, created_at) VALUES (?, ?, ?, ?, ?, ?)
+        """,
+      arguments: [
+        record.tenant.rawValue, record.id, record.room, record.event, record.body, record.createdAt.milliseconds,
+      ])
+    let sequence = lastInsertedRowID
+    for url in Set(urls) {
+      try execute(
+        sql: """
+          INSERT INTO webhook_deliveries (event, tenant, url, room, state, attempts, next_attempt_at, problem)
+          VALUES (?, ?, ?, ?, 'pending', 0, 0, '')
+          """, arguments: [sequence, record.tenant.rawValue, url, record.room])
+    }
   }
 }

@@ -9,9 +9,12 @@ package struct User: Sendable, Hashable, Codable {
   /// The same by SHA-256.
   package var ha1SHA256: String
   package var enabled: Bool
+  /// All the user's calls are recorded.
+  package var record: Bool
 
   package init(
-    tenant: TenantID = .default, name: String, display: String, ha1MD5: String, ha1SHA256: String, enabled: Bool = true
+    tenant: TenantID = .default, name: String, display: String, ha1MD5: String, ha1SHA256: String, enabled: Bool = true,
+    record: Bool = false
   ) {
     self.tenant = tenant
     self.name = name
@@ -19,6 +22,7 @@ package struct User: Sendable, Hashable, Codable {
     self.ha1MD5 = ha1MD5
     self.ha1SHA256 = ha1SHA256
     self.enabled = enabled
+    self.record = record
   }
 }
 
@@ -41,11 +45,13 @@ package struct Trunk: Sendable, Hashable, Codable {
   /// Whether Parley registers at the carrier.
   package var register: Bool
   package var enabled: Bool
+  /// All calls over it are recorded.
+  package var record: Bool
 
   package init(
     tenant: TenantID = .default, name: String, host: String, port: UInt16 = 5060, transport: String = "udp",
     codecs: [AudioCodec] = [.pcmu, .pcma], allow: [String] = [], username: String? = nil, password: String? = nil,
-    register: Bool = false, enabled: Bool = true
+    register: Bool = false, enabled: Bool = true, record: Bool = false
   ) {
     self.tenant = tenant
     self.name = name
@@ -58,6 +64,7 @@ package struct Trunk: Sendable, Hashable, Codable {
     self.password = password
     self.register = register
     self.enabled = enabled
+    self.record = record
   }
 }
 
@@ -107,11 +114,14 @@ package struct NumberRule: Sendable, Hashable, Codable {
   package var tenant: TenantID
   package var number: String
   package var to: RouteTarget
+  /// All calls to it are recorded.
+  package var record: Bool
 
-  package init(tenant: TenantID = .default, number: String, to: RouteTarget) {
+  package init(tenant: TenantID = .default, number: String, to: RouteTarget, record: Bool = false) {
     self.tenant = tenant
     self.number = number
     self.to = to
+    self.record = record
   }
 }
 
@@ -125,12 +135,18 @@ package struct RouteRule: Sendable, Hashable, Codable {
   package var to: RouteTarget
   /// The number sent on, with `$1`… for the captures; nil keeps the dialled one.
   package var number: String?
+  /// All calls that it routes are recorded.
+  package var record: Bool
 
-  package init(tenant: TenantID = .default, position: Int, match: String, to: RouteTarget, number: String? = nil) {
+  package init(
+    tenant: TenantID = .default, position: Int, match: String, to: RouteTarget, number: String? = nil,
+    record: Bool = false
+  ) {
     self.tenant = tenant
     self.position = position
     self.match = match
     self.to = to
     self.number = number
+    self.record = record
   }
 }
