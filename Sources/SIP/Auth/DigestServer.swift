@@ -28,8 +28,10 @@ package struct DigestServer: Sendable {
   /// Clients whose User-Agent begins with one of these get a single MD5 challenge: JsSIP and SIP.js read only the first,
   /// baresip before 2.0 gives up at one whose algorithm it does not know.
   package var singleChallengeAgents = ["JsSIP", "SIP.js", "baresip v0", "baresip v1"]
+  /// Offered in this order. With `auth-int` alone nothing is accepted whose body is not covered.
   package var qops: [DigestQOP] = [.auth]
-  /// Whether credentials without `qop` (RFC 2069) are accepted; their nonce is good for one request.
+  /// Whether credentials without `qop` (RFC 2069) are accepted where `auth` is offered; their nonce is good for one
+  /// request.
   package var acceptsLegacy = true
   private var nonces: NonceStore
   private var random: any RandomNumberGenerator & Sendable
@@ -38,11 +40,13 @@ package struct DigestServer: Sendable {
   ///   - algorithms: MD5 first is what all clients can do; SHA-256 first is stronger and breaks those that read one only.
   ///   - capacity: used nonces that are remembered.
   package init(
-    realm: String, algorithms: [DigestAlgorithm] = [.md5, .sha256], nonceLifetime: Duration = .seconds(300),
-    capacity: Int = 100_000, random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
+    realm: String, algorithms: [DigestAlgorithm] = [.md5, .sha256], qops: [DigestQOP] = [.auth],
+    nonceLifetime: Duration = .seconds(300), capacity: Int = 100_000,
+    random: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
   ) {
     self.realm = realm
     self.algorithms = algorithms
+    self.qops = qops
     var random = random
     nonces = NonceStore(lifetime: nonceLifetime, capacity: capacity, random: &random)
     self.random = random
@@ -97,7 +101,7 @@ package struct DigestServer: Sendable {
       else { return .rejected(.qop) }
       qop = known
       count = value
-    } else if !acceptsLegacy {
+    } else if !acceptsLegacy || !qops.contains(.auth) {
       return .rejected(.qop)
     }
     guard Self.isSameResource(credentials.uri, request.uri) else { return .rejected(.uri) }

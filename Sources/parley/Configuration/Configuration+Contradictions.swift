@@ -17,6 +17,7 @@ extension Configuration {
       "sip.min-se must not be longer than sip.session-expires.")
     require(
       Set(sip.digest).count == sip.digest.count, "sip.digest", "sip.digest lists an algorithm twice.")
+    require(Set(sip.qop).count == sip.qop.count, "sip.qop", "sip.qop lists a value twice.")
     for family in [false, true] {
       require(
         media.address.count { $0.isIPv6 == family } <= 1, "media.address",

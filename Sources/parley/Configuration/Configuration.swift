@@ -52,6 +52,7 @@ struct Configuration: Sendable {
     var tcp = [SocketAddress(ip: IPAddress(v4: 0), port: 5060)]
     var tls = [SocketAddress(ip: IPAddress(v4: 0), port: 5061)]
     var digest = [DigestName.md5, .sha256]
+    var qop = [DigestProtection.auth]
     var noAnswer = Duration.seconds(60)
     var sessionExpires = Duration.seconds(1800)
     var minSE = Duration.seconds(90)
@@ -135,6 +136,12 @@ struct Configuration: Sendable {
 
   /// Whether the demo users, numbers and API key exist: asked for, or nobody configured anything.
   var wantsDemo: Bool { provision.demo ?? (file == nil) }
+}
+
+/// What a digest covers (RFC 7616 §3.3).
+enum DigestProtection: String, Sendable, CaseIterable {
+  case auth
+  case authInt = "auth-int"
 }
 
 /// Digest algorithms by their names in SIP (RFC 8760 §2.1).

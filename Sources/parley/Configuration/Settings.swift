@@ -55,6 +55,11 @@ extension Configuration {
       "Digest algorithms in the order in which they are offered. JsSIP and SIP.js read the first challenge only and "
         + "know MD5 only."),
     setting(
+      "sip.qop", \.sip.qop, Kind<DigestProtection>.choice().list(atLeast: 1),
+      "What a digest covers (RFC 7616), in the order in which it is offered: auth is the request line, auth-int the body "
+        + "too. With auth-int alone most phones and browsers cannot log in, and whatever changes a body on the way breaks "
+        + "calls."),
+    setting(
       "sip.no-answer", \.sip.noAnswer, .duration(.seconds(5) ... .seconds(600)),
       "How long a call rings before it is given up."),
     setting(

@@ -19,6 +19,7 @@ extension Configuration {
     gateway.maximumCallsPerUser = sip.limits.callsPerUser
     gateway.registrar.maximumContacts = sip.limits.bindingsPerUser
     gateway.digestAlgorithms = sip.digest.map { $0 == .md5 ? .md5 : .sha256 }
+    gateway.digestQOPs = sip.qop.map { $0 == .auth ? .auth : .authInt }
     gateway.drainTimeout = drain.timeout
     gateway.product = "Parley/\(parleyVersion)"
     return gateway
