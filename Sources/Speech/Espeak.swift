@@ -1,0 +1,143 @@
+package import Audio
+import CEspeak
+
+/// Makes speech out of text.
+package protocol SpeechSource: Sendable {
+  /// Names the engine in the keys of the cache.
+  var engine: String { get }
+  /// - Parameter speed: 1 is as the voice speaks by itself.
+  func speak(_ text: SpokenText, voice: String, speed: Double) async throws(SpeechError) -> AudioClip
+}
+
+/// espeak-ng in this process. The library has one state for the whole process and is not safe between threads: there is
+/// one actor, on a queue of its own.
+package actor Espeak: SpeechSource {
+  package static let shared = Espeak()
+
+  package nonisolated let engine = "espeak-ng"
+  private nonisolated let queue = SlowQueue(label: "espeak-ng")
+  package nonisolated var unownedExecutor: UnownedSerialExecutor { queue.asUnownedSerialExecutor() }
+
+  private enum State {
+    case unopened
+    case open(sampleRate: Int)
+    case failed
+  }
+
+  private var state = State.unopened
+  /// What may be asked for: the library takes a name for part of a path where it knows it not.
+  private var known: Set<String> = []
+  private var variants: Set<String> = []
+  private var voice = ""
+
+  /// Longer speech is cut, in seconds.
+  private static let longest = 180
+
+  private init() {}
+
+  /// Languages and names of its voices.
+  package func voices() throws(SpeechError) -> [String] {
+    _ = try open()
+    return known.sorted()
+  }
+
+  /// Whether there is such a voice: a language (`en-us`, `de`), a name, or one of these with `+` and a variant (`+f3`).
+  package func hasVoice(_ name: String) -> Bool {
+    guard (try? open()) != nil else { return false }
+    let parts = name.split(separator: "+", omittingEmptySubsequences: false).map(String.init)
+    guard let base = parts.first, parts.count <= 2, known.contains(base) else { return false }
+    return parts.count == 1 || variants.contains(parts[1])
+  }
+
+  /// Mono, at the library's own 22,050 Hz.
+  package func speak(_ text: SpokenText, voice: String, speed: Double) throws(SpeechError) -> AudioClip {
+    let sampleRate = try open()
+    guard hasVoice(voice) else { throw .unknownVoice(voice) }
+    if voice != self.voice {
+      guard espeak_SetVoiceByName(voice) == EE_OK else {
+        self.voice = ""
+        throw .unknownVoice(voice)
+      }
+      self.voice = voice
+    }
+    // Words a minute; espeak-ng's own 175 is too fast for a telephone.
+    let rate = speed.isFinite ? max(80, min(450, 155 * speed)) : 155
+    espeak_SetParameter(espeakRATE, Int32(rate), 0)
+    collected = Collected(limit: Self.longest * sampleRate)
+    defer { collected = Collected(limit: 0) }
+    var bytes = [UInt8](text.text.utf8)
+    bytes.append(0)
+    let flags = UInt32(espeakCHARS_UTF8) | UInt32(espeakENDPAUSE)
+    let result = bytes.withUnsafeBytes {
+      espeak_Synth($0.baseAddress, $0.count, 0, POS_CHARACTER, 0, flags, nil, nil)
+    }
+    guard result == EE_OK else { throw .synthesizerFailed("espeak_Synth: \(result.rawValue)") }
+    guard !collected.samples.isEmpty else { throw .nothingToSay }
+    return AudioClip(sampleRate: sampleRate, samples: collected.samples)
+  }
+
+  /// Reads the data files at the first use.
+  private func open() throws(SpeechError) -> Int {
+    switch state {
+    case .open(let sampleRate): return sampleRate
+    case .failed: throw .synthesizerFailed("espeak_Initialize: no data files")
+    case .unopened:
+      let rate = espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 0, nil, Int32(espeakINITIALIZE_DONT_EXIT))
+      guard rate > 0 else {
+        state = .failed
+        throw .synthesizerFailed("espeak_Initialize: no data files")
+      }
+      espeak_SetSynthCallback(collect)
+      known = Self.list(nil)
+      var specification = espeak_VOICE()
+      variants = "variant".withCString { language in
+        specification.languages = language
+        return Self.list(&specification)
+      }
+      state = .open(sampleRate: Int(rate))
+      return Int(rate)
+    }
+  }
+
+  /// Languages and names of the voices; of variants the names of their files.
+  private static func list(_ specification: UnsafeMutablePointer<espeak_VOICE>?) -> Set<String> {
+    var names: Set<String> = []
+    guard var entry = espeak_ListVoices(specification) else { return names }
+    while let voice = entry.pointee {
+      defer { entry += 1 }
+      if let identifier = voice.pointee.identifier {
+        let file = String(cString: identifier)
+        if file.hasPrefix("!v/") { names.insert(String(file.dropFirst(3))) }
+      }
+      guard specification == nil else { continue }
+      if let name = voice.pointee.name { names.insert(String(cString: name)) }
+      // A priority byte and a name with its zero, again and again, then a zero.
+      guard var language = voice.pointee.languages else { continue }
+      while language.pointee != 0 {
+        let name = String(cString: language + 1)
+        names.insert(name)
+        language += 1 + name.utf8.count + 1
+      }
+    }
+    return names
+  }
+}
+
+/// What the library has given in the current call.
+private struct Collected {
+  var samples: [Int16] = []
+  let limit: Int
+}
+
+// Touched by `Espeak.speak` and by the library within it only: both on the actor's queue.
+nonisolated(unsafe) private var collected = Collected(limit: 0)
+
+/// Takes the library's sound; 1 ends the synthesis.
+private func collect(
+  _ samples: UnsafeMutablePointer<Int16>?, _ count: Int32, _ events: UnsafeMutablePointer<espeak_EVENT>?
+) -> Int32 {
+  guard let samples, count > 0 else { return 0 }
+  let room = collected.limit - collected.samples.count
+  collected.samples.append(contentsOf: UnsafeBufferPointer(start: samples, count: min(Int(count), room)))
+  return room > Int(count) ? 0 : 1
+}
