@@ -18,8 +18,9 @@ extension B2BUA {
   }
 
   /// A leg towards a trunk; nil where its host has no known address.
-  func makeLeg(for trunk: Trunk, number: String, call: Call) -> SIPLeg? {
-    guard let destination = destination(of: trunk) else { return nil }
+  /// - Parameter known: where the trunk is, if it is none of the directory's.
+  func makeLeg(for trunk: Trunk, number: String, call: Call, at known: Destination? = nil) -> SIPLeg? {
+    guard let destination = known ?? destination(of: trunk) else { return nil }
     let presented = call.presentedCaller.user
     var target = SIPURI(user: number, host: trunk.host)
     if trunk.port != 5060 { target.port = trunk.port }
@@ -33,7 +34,10 @@ extension B2BUA {
   }
 
   func destination(of trunk: Trunk) -> Destination? {
-    guard let address = trunkAddresses[trunk.name]?.first else { return nil }
+    trunkAddresses[trunk.name]?.first.map { destination(of: trunk, at: $0) }
+  }
+
+  func destination(of trunk: Trunk, at address: IPAddress) -> Destination {
     let transport: TransportProtocol =
       switch trunk.transport {
       case "tcp": .tcp
@@ -49,7 +53,7 @@ extension B2BUA {
   ) -> SIPLeg {
     let tag = newTag()
     let callID = RandomToken.hex(bytes: 12) + "@" + configuration.domain
-    var from = NameAddress(uri: SIPURI(user: fromUser, host: fromHost(of: party)))
+    var from = NameAddress(uri: SIPURI(user: fromUser, host: fromHost(of: party, at: destination)))
     let display = call.presentedCaller.display
     from.displayName = display.isEmpty ? nil : display
     from.tag = tag
@@ -75,11 +79,10 @@ extension B2BUA {
   }
 
   /// Our domain towards users; towards a trunk our own address, since a domain of ours means nothing there.
-  private func fromHost(of party: SIPLeg.Party) -> String {
+  private func fromHost(of party: SIPLeg.Party, at current: Destination) -> String {
     guard case .trunk(let trunk) = party else { return configuration.domain }
     if trunk.register { return trunk.host }
-    guard let destination = destination(of: trunk) else { return configuration.domain }
-    return dependencies.contact(destination).host
+    return dependencies.contact(current).host
   }
 
   /// `<sip:parley@host:port;transport=…>` that the peer can send to. Never `sips:` and never `transport=wss`: RFC 7118

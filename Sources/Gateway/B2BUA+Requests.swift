@@ -235,6 +235,7 @@ extension B2BUA {
       switch party {
       case .user: configuration.userCodecs
       case .trunk(let trunk): trunk.codecs
+      case .room: []
       }
     let leg = SIPLeg(
       id: nextLegID(), isCaller: true, party: party, core: self, host: nextHost(),

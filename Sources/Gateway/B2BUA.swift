@@ -1,3 +1,4 @@
+import Audio
 import Core
 import HeapModule
 import Logging
@@ -26,6 +27,10 @@ final class B2BUA {
   let metrics: GatewayMetrics
   let logger: Logger
   var directory: Directory
+  /// Where phones are led to; nil where no rooms are served.
+  var rooms: (any ConferenceRooms)?
+  var prompts: (any Prompts)?
+  var pinGuard = PINGuard()
   /// Read anew at each use: a call's events await the media workers, and time passes meanwhile.
   var now: Instant { dependencies.now() }
 

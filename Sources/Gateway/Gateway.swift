@@ -42,7 +42,7 @@ package actor Gateway {
   private nonisolated let executor: any SerialExecutor
   package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-  private let core: B2BUA
+  let core: B2BUA
   /// Calls whose events are being handled.
   package private(set) var busyMailboxes = 0
 
@@ -134,7 +134,7 @@ package actor Gateway {
 
   // MARK: Mailboxes and timers
 
-  private func pump() {
+  func pump() {
     for call in core.takeReady() {
       busyMailboxes += 1
       Task { [self] in

@@ -29,6 +29,8 @@ package struct GatewayConfiguration: Sendable {
   package var drainTimeout: Duration = .seconds(30)
   /// Trunks whose peers may transfer calls, to numbers that are called from there.
   package var transferringTrunks: Set<String> = []
+  /// What callers go through before they are in a room.
+  package var menu = DialInMenu.Configuration()
   /// The codecs that users' legs are offered, in order.
   package var userCodecs: [AudioCodec] = [.opus, .g722, .pcmu, .pcma]
   /// User-Agent and Server header.

@@ -70,7 +70,7 @@ package struct LegRecord: Sendable, Hashable, Codable {
   package var codec: String?
   package var media: MediaCounters
 
-  package enum Kind: String, Sendable, Hashable, Codable { case user, trunk, builtIn = "built-in" }
+  package enum Kind: String, Sendable, Hashable, Codable { case user, trunk, room, builtIn = "built-in" }
 
   package init(
     index: Int, kind: Kind, party: String, sipCallID: String, remoteAddress: String = "", transport: String = "",

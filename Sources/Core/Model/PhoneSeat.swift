@@ -19,6 +19,8 @@ package struct PhoneEntry: Hashable, Sendable {
   package var isHost: Bool
   /// Its microphone is off until it switches it on.
   package var isMuted: Bool
+  /// LiveKit's `RoomConfiguration`, for a room that it makes; empty: none.
+  package var roomConfiguration: [UInt8] = []
 
   package init(
     room: String, identity: String, name: String, metadata: String = "", attributes: [String: String] = [:],

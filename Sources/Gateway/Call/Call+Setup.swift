@@ -19,9 +19,10 @@ extension Call {
     switch routed.target {
     case .echo: await answerBuiltIn(.echo, name: "echo")
     case .milliwatt: await answerBuiltIn(.milliwatt, name: "milliwatt")
+    case .room(let name): await leadIntoRoom(name)
     default:
       do {
-        ringing = try makeLegs(for: routed)
+        ringing = try makeFirstLegs()
       } catch {
         await refuse(error.status, reason: error.reason, by: .system, cause: error.status)
         return
@@ -55,8 +56,9 @@ extension Call {
     }
   }
 
-  private func invite(_ legs: [SIPLeg]) async {
-    core.setTimer(.noAnswer, of: self, after: core.configuration.noAnswerTimeout)
+  func invite(_ legs: [SIPLeg]) async {
+    let patience = conference?.dialling?.request.ringingTimeout ?? core.configuration.noAnswerTimeout
+    core.setTimer(.noAnswer, of: self, after: patience)
     for leg in legs {
       do {
         try await leg.invite()
@@ -106,7 +108,8 @@ extension Call {
     } else if let callee {
       sources = joined(callee)
     } else if let builtIn {
-      sources = [(caller.id, builtIn)]
+      // What a phone plays to whom it holds is not for a conference.
+      sources = [(caller.id, conference != nil && caller.isHeldByPeer ? .silence : builtIn)]
     }
     if let leaving, leaving.hasMedia { sources.append((leaving.id, .silence)) }
     if !sources.isEmpty { await setSources(sources) }
@@ -156,6 +159,8 @@ extension Call {
         480, reason: "nobody answered", by: .system, cause: rang ? 480 : 408, outcome: rang ? .noAnswer : .failed)
     case .transferNoAnswer: await transferNotAnswered()
     case .farewell(let id): await farewell(id)
+    case .featureKey, .conferenceDigits, .conferenceFarewell, .conferenceLimit, .menu, .hostWatch:
+      await conferenceTimer(timer)
     case .mediaRecovery(let id):
       guard let leg = legs.first(where: { $0.id == id }) else { return }
       await end(by: .system, status: 200, reason: "the media path of \(leg.record.party) was lost")
@@ -192,7 +197,9 @@ extension Call {
       await end(by: .system, status: 200, reason: "no media from \(leg.record.party)")
     case .dtmf(let digit):
       logger.debug("digit", metadata: ["leg": "\(leg.record.party)", "digit": "\(digit)"])
-    case .firstPacket, .mediaResumed, .clipEnded: break
+      if leg === caller { await conferenceMedia(event) }
+    case .clipEnded: if leg === caller { await conferenceMedia(event) }
+    case .firstPacket, .mediaResumed: break
     }
   }
 }

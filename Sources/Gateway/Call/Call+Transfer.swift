@@ -40,6 +40,7 @@ extension Call {
     switch target.target {
     case .echo: await completeTransfer(with: nil, builtIn: .echo)
     case .milliwatt: await completeTransfer(with: nil, builtIn: .milliwatt)
+    case .room(let name): await completeTransfer(intoRoom: name)
     default:
       do {
         transfer.ringing = try makeLegs(for: target)
@@ -147,6 +148,7 @@ extension Call {
     core.cancelTimer(.transferNoAnswer, of: self)
     let leaving = peer(of: transfer.transferee)
     self.transfer = nil
+    if case .conference = builtIn {} else { leaveConference() }
     self.builtIn = builtIn
     if let leg {
       put(leg, besides: transfer.transferee)

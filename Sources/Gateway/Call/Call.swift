@@ -28,6 +28,14 @@ final class Call {
   var callee: SIPLeg?
   /// What the caller hears where there is no callee.
   var builtIn: HostedSource?
+  /// The caller's side sits in a room, or a phone is being rung into one.
+  var conference: Conference?
+  /// The caller is on the way into a room.
+  var dialIn: DialIn?
+  /// The trunk of a phone that is rung into a room, where it is none of the directory's, and its address.
+  var dialledTrunk: (trunk: Trunk, address: IPAddress?)?
+  /// Further header fields of the INVITEs to it.
+  var invitedHeaders: [String: String] = [:]
   /// One side waits while another target rings.
   var transfer: Transfer?
   /// Legs that have handed over their side and are about to leave.
@@ -95,6 +103,7 @@ final class Call {
     case .transfer(let leg, let target, let request): await transfer(leg, to: target, request: request)
     case .surrender(let leg, let other): await surrender(leg, to: other)
     case .surrendered(let legs, let other): await adopt(legs, from: other)
+    case .seat(let seat, let event): await self.seat(seat, event)
     case .hangUp(let status, let reason): await end(by: .system, status: status, reason: reason)
     }
   }
@@ -109,6 +118,7 @@ final class Call {
     guard phase == .setup || phase == .ringing else { return }
     if record.ringingAt == nil { record.ringingAt = .now() }
     phase = .ringing
+    conference?.rings()
     if hasEarlyMedia, ringing.count == 1 {
       await join(leg)
       await caller.progress(status: status == 180 ? 183 : status, withMedia: true)
@@ -130,7 +140,7 @@ final class Call {
     do {
       try await caller.answer()
       becomeAnswered()
-      await updateSources()
+      if conference == nil { await updateSources() } else { await dialledPhoneAnswered(leg) }
     } catch {
       await end(
         by: .system, status: Self.status(of: error), reason: "the caller's media could not be set up: \(error)")
@@ -249,6 +259,7 @@ final class Call {
     record.endedAt = .now()
     record.endedBy = by
     record.reason = reason
+    leaveConference(status: bestFailure?.status ?? record.status)
     await closeLegs(legs, reason: reason)
     core.metrics.callEnded(record.outcome)
     logger.info(

@@ -25,6 +25,8 @@ enum CallEvent {
   case surrender(SIPLeg, to: Call)
   /// What another call has let go of.
   case surrendered([SIPLeg], from: Call)
+  /// Something befell a phone's seat in a room.
+  case seat(SeatID, SeatEvent)
   /// The operator or a drain ends the call.
   case hangUp(status: Int, reason: String)
 }
@@ -59,6 +61,18 @@ enum CallTimer: Hashable {
   case transferNoAnswer
   /// A leg that has transferred its call said no BYE.
   case farewell(LegID)
+  /// A phone in a room pressed the beginning of a code, and nothing after it.
+  case featureKey
+  /// The next keys for a phone's far end.
+  case conferenceDigits
+  /// The last words to a phone that is sent away take too long.
+  case conferenceFarewell
+  /// The longest time of a call.
+  case conferenceLimit
+  /// The next step of the way into a room.
+  case menu
+  /// Whether the host is there.
+  case hostWatch
   /// A leg's session timer: refresh due or session expired (RFC 4028).
   case session(LegID)
 }

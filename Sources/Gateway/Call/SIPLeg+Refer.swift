@@ -62,6 +62,7 @@ extension B2BUA {
     switch party {
     case .user: true
     case .trunk(let trunk): configuration.transferringTrunks.contains(trunk.name)
+    case .room: false
     }
   }
 
@@ -70,6 +71,7 @@ extension B2BUA {
     switch party {
     case .user: directory.route(dialledByUser: dialled)
     case .trunk: directory.route(calledFromTrunk: dialled)
+    case .room: nil
     }
   }
 }

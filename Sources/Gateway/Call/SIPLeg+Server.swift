@@ -41,7 +41,7 @@ extension SIPLeg {
 
   /// Opens the caller's media and applies the offer, ready to answer.
   func prepareMedia() async throws {
-    guard session == nil else { return }
+    guard session == nil, !isRoom else { return }
     try await openMedia()
     if let remoteOffer { try session?.receiveOffer(remoteOffer) }
   }

@@ -10,11 +10,14 @@ final class SIPLeg {
   enum Party {
     case user(String)
     case trunk(Trunk)
+    /// A conference: this side has no far end of its own.
+    case room(String)
 
     var name: String {
       switch self {
       case .user(let name): name
       case .trunk(let trunk): trunk.name
+      case .room(let name): name
       }
     }
   }
@@ -109,9 +112,10 @@ final class SIPLeg {
       switch party {
       case .user: .user
       case .trunk: .trunk
+      case .room: .room
       }
     record = LegRecord(index: index, kind: kind, party: party.name, sipCallID: callID, startedAt: .now())
-    note(destination)
+    if kind != .room { note(destination) }
   }
 
   /// What the far end's messages say about its abilities.
@@ -132,6 +136,7 @@ final class SIPLeg {
   }
 
   var isUser: Bool { if case .user = party { true } else { false } }
+  var isRoom: Bool { if case .room = party { true } else { false } }
 
   // MARK: Media
 

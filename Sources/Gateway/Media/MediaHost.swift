@@ -186,6 +186,9 @@ package actor MediaHost {
     }
   }
 
+  /// Presses keys for the leg's far end: RFC 4733 events where it takes them, else tones.
+  package func sendDTMF(_ id: LegID, _ digits: String) { legs[id]?.media.sendDTMF(digits, now: worker.now) }
+
   /// A digit that the leg's far end sent by SIP INFO: relayed as RFC 4733 or tone unless it is the twin of one that came
   /// by RTP.
   package func receiveInfo(_ id: LegID, digit: Character, milliseconds: Int) {

@@ -63,14 +63,30 @@ final class DataRouter {
     deliver(packet, from: nil)
   }
 
+  /// A packet in the name of a participant that has no channel of its own.
+  func send(_ packet: Livekit_DataPacket, from sender: Participant) {
+    var packet = packet
+    guard sender.isPresent, admit(&packet, from: sender) else { return }
+    deliver(packet, from: sender)
+  }
+
+  /// Keys reach telephones as keys.
+  private func deliver(_ dtmf: Livekit_SipDTMF, to named: Set<String>, from sender: Participant?) {
+    for receiver in room.present where receiver !== sender {
+      guard let phone = receiver.phone, named.isEmpty || named.contains(receiver.identity) else { continue }
+      phone.receive(dtmf, from: sender, isAddressed: !named.isEmpty)
+    }
+  }
+
   private func deliver(_ packet: Livekit_DataPacket, from sender: Participant?) {
     let bytes = packet.bytes
     let label: DataChannelLabel = packet.kind == .reliable ? .reliable : .lossy
     let named = Set(packet.destinationIdentities)
+    if case .sipDtmf(let dtmf) = packet.value { deliver(dtmf, to: named, from: sender) }
     var isMetrics = false
     if case .metrics = packet.value { isMetrics = true }
     let receivers = room.present.filter { receiver in
-      // WHIP and WHEP have no data channels.
+      // WHIP, WHEP and telephones have no data channels.
       guard receiver !== sender, receiver.endpoint == nil else { return false }
       if isMetrics { return receiver.permission.canSubscribeMetrics }
       return named.isEmpty || named.contains(receiver.identity)

@@ -2,17 +2,19 @@ package import Core
 package import LiveKitProtocol
 import SDP
 
-/// A participant that came by WHIP (RFC 9725) or WHEP (draft-ietf-wish-whep) instead of the room protocol: one HTTP
-/// request, no signalling connection after it.
+/// A participant without the room protocol. By WHIP (RFC 9725) or WHEP (draft-ietf-wish-whep) it came with one HTTP
+/// request and has no signalling connection after it.
 package enum EndpointRole: Hashable, Sendable {
   case publisher
   /// Gets the tracks of one identity, or of everybody, but not those of `excluded`.
   case viewer(of: String?, excluding: String?)
+  /// A telephone, which has neither HTTP nor a peer connection.
+  case phone
 
   /// Whether a publisher's tracks are for it.
   func receives(from identity: String) -> Bool {
     switch self {
-    case .publisher: false
+    case .publisher, .phone: false
     case .viewer(let only, let excluded): (only ?? identity) == identity && identity != excluded
     }
   }

@@ -39,6 +39,7 @@ final class Endpoints {
         guard sections.contains(where: { $0.direction.receives && $0.kind != .application && !$0.isUnusable }) else {
           throw EndpointRefusal(.unacceptableOffer, "the offer receives no audio or video that this server sends")
         }
+      case .phone: throw EndpointRefusal(.forbidden, "phones come by SIP")
       }
       let session = EndpointSession(offer: offer, owner: request.owner) { [weak self] in self?.sessions[$0.id] = nil }
       session.await(context) { [context] result in

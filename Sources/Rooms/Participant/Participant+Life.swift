@@ -192,6 +192,7 @@ extension Participant {
     publisher?.close()
     subscriber?.close()
     viewer?.close()
+    phone?.closeMedia()
     version &+= 1
     room.left(self)
   }

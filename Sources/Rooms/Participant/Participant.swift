@@ -14,7 +14,7 @@ final class Participant {
   let client: Livekit_ClientInfo
   let protocolVersion: Int
   let isSinglePeerConnection: Bool
-  /// Came by WHIP or WHEP.
+  /// Came by WHIP, WHEP or telephone.
   let endpoint: EndpointRole?
   let autoSubscribe: Bool
   let adaptiveStream: Bool
@@ -41,6 +41,8 @@ final class Participant {
   var subscriber: SubscriberPeer?
   /// Of a WHEP viewer: its only one.
   var viewer: ViewerPeer?
+  /// Of a telephone.
+  var phone: PhoneSession?
   var sequences = ReliableSequences()
   /// Nonces of user packets seen lately.
   var nonces = RecentNonces()

@@ -18,6 +18,8 @@ final class Room {
   var departureTimeout: Duration
   /// 0 is no limit.
   var maximumParticipants: UInt32
+  /// A host closed the door: only moderators may still come in.
+  var isLocked = false
   private(set) var isClosed = false
 
   private var participants: [String: Participant] = [:]
@@ -117,6 +119,7 @@ final class Room {
     guard !isClosed else { return }
     updateSoon()
     if !present.contains(where: \.holdsRoom) {
+      isLocked = false
       lifeTimer = context.after(departureTimeout) { [weak self] in self?.closeIfEmpty() }
     }
   }

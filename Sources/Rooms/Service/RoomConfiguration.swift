@@ -56,6 +56,8 @@ package struct RoomDependencies: Sendable {
   package var onEvent: @Sendable (RoomEvent) -> Void
   /// A token with the same identity and the given grants, for `refresh_token`; nil where none can be made.
   package var mintToken: @Sendable (AccessClaims) -> String?
+  /// A host on the phone switches the recording of a room on or off; false where that is not served.
+  package var onHostRecording: @Sendable (_ room: String, _ isOn: Bool) -> Bool = { _, _ in false }
   /// The monotonic clock.
   package var now: @Sendable () -> Instant
   package var wallTime: @Sendable () -> WallTime

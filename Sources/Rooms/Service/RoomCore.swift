@@ -13,6 +13,7 @@ final class RoomCore {
   private var load: [Int]
   private(set) var isDraining = false
   private(set) lazy var endpoints = Endpoints(self)
+  private(set) lazy var phones = Phones(self)
 
   init(_ context: RoomContext) {
     self.context = context
@@ -58,6 +59,9 @@ final class RoomCore {
     }
     // One who comes back, or takes the place of its older self, needs no new place.
     guard room.participant(request.claims.identity) == nil else { return }
+    guard !room.isLocked || grant.roomAdmin || grant.agent || grant.recorder else {
+      throw JoinRefusal(status: 403, text: "the room is locked")
+    }
     let needsPlace = !grant.agent && !grant.recorder && request.claims.kind != .agent && request.claims.kind != .egress
     guard !needsPlace || !room.isFull else {
       throw JoinRefusal(status: 503, text: "room has exceeded its max participants")
@@ -165,7 +169,8 @@ final class RoomCore {
       participant.room.data.receive(bytes, on: label, from: participant)
     case .receiverStuck(let id):
       if let participant = connection(id)?.participant { participant.reconnectFully(.mediaFailure) }
-    case .phoneFailed, .announcementEnded: break
+    case .phoneFailed(let id, let reason): phones.failed(id, reason)
+    case .announcementEnded: break
     case .consumerRefused(let id):
       if let subscription = context.consumers[id]?.subscription {
         subscription.subscriber.subscribing.refused(subscription.track.sid)

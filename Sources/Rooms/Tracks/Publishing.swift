@@ -4,7 +4,7 @@ import SFU
 
 /// What one participant publishes: matches the tracks that it announces with the sections of its offers.
 final class Publishing {
-  private unowned let participant: Participant
+  unowned let participant: Participant
   /// In the order of their announcement.
   private(set) var tracks: [PublishedTrack] = []
   /// Announced under a name that another track still has.
@@ -68,6 +68,12 @@ final class Publishing {
     if let mid = matchingSection(for: track), let found = unmatched.removeValue(forKey: mid) {
       settle(track, found.section)
     }
+  }
+
+  /// A track that needs no announcement.
+  func adopt(_ track: PublishedTrack) {
+    tracks.append(track)
+    context.producers[track.producer] = RoomContext.WeakTrack(track: track)
   }
 
   private func respond(_ cid: String, _ info: Livekit_TrackInfo) {
@@ -231,6 +237,7 @@ final class Publishing {
     track.info.muted = muted
     if track.stage >= .negotiated {
       participant.order(.setProducerMuted(track.producer, room: participant.room.mediaID, muted))
+      if let phone = participant.phone { participant.order(.setPhoneMuted(phone.peer, muted)) }
     }
     if track.isLive { participant.changed() }
     announceMuted(track)
@@ -276,6 +283,10 @@ final class Publishing {
   /// Tracks that may no longer be published end, and the client is told to stop them.
   func permissionChanged() {
     for track in tracks where !participant.permission.allows(track.info.source) {
+      if let phone = participant.phone {
+        phone.silence(track)
+        continue
+      }
       var response = Livekit_TrackUnpublishedResponse()
       response.trackSid = track.sid
       participant.send(.trackUnpublished(response))

@@ -56,6 +56,7 @@ struct Server: Sendable {
     let rooms = RoomsPlane(
       configuration: configuration.roomPlane, router: configuration.router, media: media, loop: signalling.loop,
       keys: keys, logger: logger, onEvent: { webhooks?.post($0) })
+    await gateway.serve(rooms: PhoneRooms(service: rooms.service, signalling: signalling), prompts: nil)
     let roomServices = RoomsServices(rooms: rooms.service, tokens: TokenVerifier(keys: keys), logger: logger)
 
     let feed = DirectoryFeed(store: store, signalling: signalling, logger: logger) { trunks in
