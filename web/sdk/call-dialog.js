@@ -51,15 +51,16 @@ export class CallDialog {
   /**
    * A request inside the dialog, challenges answered.
    * @param {string} method
-   * @param {{type?: string, body?: string}} [content]
+   * @param {{type?: string, body?: string, headers?: Record<string, string>}} [content]
    * @returns {Promise<{response: SipResponse, request: SipRequest}>}
    */
   send(method, content = {}) {
-    const { type = '', body = '' } = content;
+    const { type = '', body = '', headers = {} } = content;
     const { phone } = this.call;
     const request = this.dialog.makeRequest(method);
-    if (method === 'INVITE' || method === 'UPDATE') phone.decorate(request);
+    if (method === 'INVITE' || method === 'UPDATE' || method === 'REFER') phone.decorate(request);
     else request.headers.append('User-Agent', phone.options.userAgent);
+    for (const [name, value] of Object.entries(headers)) request.headers.append(name, value);
     if (type) request.setBody(type, body);
     return new Promise((resolve, reject) => {
       phone.exchange(request, {
@@ -211,7 +212,8 @@ export class CallDialog {
       case 'OPTIONS':
         return transaction.respond(this.call.phone.capabilities(transaction));
       case 'NOTIFY':
-        return transaction.respond(200);
+        transaction.respond(200);
+        return void this.call.receiveNotify(request);
       default: {
         const response = transaction.response(405);
         response.headers.append('Allow', this.call.phone.allow);

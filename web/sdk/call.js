@@ -4,13 +4,15 @@
  */
 
 import { Emitter } from './events.js';
+import { PhoneError } from './errors.js';
 import { IncomingInvite } from './incoming.js';
 import { OutgoingInvite } from './outgoing.js';
 import { QualityMonitor } from './quality.js';
+import { Transfer } from './transfer.js';
 
 /** @typedef {import('./call-dialog.js').CallDialog} CallDialog */
 /** @typedef {import('./errors.js').Cause} Cause */
-/** @typedef {import('./errors.js').PhoneError} PhoneError */
+/** @typedef {import('./keeper.js').KeptCall} KeptCall */
 /** @typedef {import('./media.js').CallMedia} CallMedia */
 /** @typedef {import('./phone.js').Phone} Phone */
 /** @typedef {import('./quality.js').Quality} Quality */
@@ -37,9 +39,10 @@ export class Call extends Emitter {
   /**
    * Calls are made by `phone.call` and by the phone when one comes in.
    * @param {Phone} phone
-   * @param {{id: string, direction: 'outgoing' | 'incoming', remote: Party, transaction?: ServerTransaction}} origin
+   * @param {{id: string, direction: 'outgoing' | 'incoming', remote: Party, transaction?: ServerTransaction, kept?: KeptCall}} origin
+   *   `kept`: a call that an earlier page had
    */
-  constructor(phone, { id, direction, remote, transaction }) {
+  constructor(phone, { id, direction, remote, transaction, kept }) {
     super();
     this.phone = phone;
     /** The SIP Call-ID. */
@@ -47,19 +50,15 @@ export class Call extends Emitter {
     this.direction = direction;
     this.remote = remote;
     /** @type {CallState} */
-    this.state = direction === 'incoming' ? 'ringing' : 'starting';
+    this.state = transaction ? 'ringing' : 'starting';
     /** Milliseconds since 1970; 0 when it has not happened. */
     this.createdAt = Date.now();
-    this.answeredAt = 0;
     this.endedAt = 0;
     /** @type {Cause | ''} why it ended */
     this.cause = '';
     /** The SIP status that ended it, 0 when none did. */
     this.status = 0;
     this.reason = '';
-    this.muted = false;
-    /** We hold the other side. */
-    this.onHold = false;
     /** The other side holds us. */
     this.remoteHold = false;
     /** The network plays something before the answer (183). */
@@ -79,7 +78,19 @@ export class Call extends Emitter {
     this.hesitation = undefined;
     /** @type {ReturnType<typeof setTimeout> | undefined} the end of all waiting */
     this.deadline = undefined;
-    this.outgoing = direction === 'outgoing' ? new OutgoingInvite(this) : null;
+    /**
+     * The transfer that is under way.
+     * @type {Transfer | null}
+     */
+    this.transferring = null;
+    /** Value of a Replaces header: this call takes the place of one that an earlier page had. */
+    this.replaces = kept?.replaces ?? '';
+    /** Milliseconds since 1970; 0 when it has not happened. */
+    this.answeredAt = kept?.answeredAt ?? 0;
+    /** We hold the other side. */
+    this.onHold = kept?.onHold ?? false;
+    this.muted = kept?.muted ?? false;
+    this.outgoing = direction === 'outgoing' || kept ? new OutgoingInvite(this) : null;
     this.incoming = transaction ? new IncomingInvite(this, transaction) : null;
   }
 
@@ -201,6 +212,30 @@ export class Call extends Emitter {
   }
 
   /**
+   * Sends the other side to somebody else, and leaves.
+   * @param {string | Call} target a number, a name or a SIP URI (blind transfer); or another call of this phone: the two others
+   *   then talk with each other (attended transfer)
+   * @returns {Promise<void>} when they have been joined; the call then ends as `transferred`
+   * @throws {PhoneError} when they were not; the call is then as it was
+   */
+  async transfer(target) {
+    if (!this.isEstablished || this.transferring) throw new PhoneError('internal', 'nothing to transfer');
+    this.transferring = new Transfer(this, target);
+    this.emit('change', null);
+    try {
+      await this.transferring.run();
+    } catch (error) {
+      this.transferring = null;
+      this.emit('change', null);
+      throw error;
+    }
+    this.transferring = null;
+    if (this.isEnded) return;
+    this.dialog?.bye();
+    this.finish('transferred');
+  }
+
+  /**
    * Speaks through another microphone from now on.
    * @param {MediaStream} microphone
    */
@@ -228,7 +263,7 @@ export class Call extends Emitter {
 
   establish() {
     if (!this.media) return;
-    this.answeredAt = Date.now();
+    this.answeredAt ||= Date.now();
     this.become('active');
     this.monitor = new QualityMonitor(this.media.connection, () => ({
       hears: !this.onHold && !this.remoteHold,
@@ -248,7 +283,12 @@ export class Call extends Emitter {
 
   /** @param {SipRequest} _bye */
   receiveBye(_bye) {
-    this.finish('hung-up-remote');
+    this.finish(this.transferring && this.transferring.status >= 200 && this.transferring.status < 300 ? 'transferred' : 'hung-up-remote');
+  }
+
+  /** @param {SipRequest} request */
+  receiveNotify(request) {
+    if (this.transferring?.receive(request)) this.emit('change', null);
   }
 
   /** @param {SipRequest} info */

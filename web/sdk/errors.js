@@ -7,7 +7,7 @@
  * @typedef {'mic-refused' | 'mic-missing' | 'mic-busy' | 'mic-insecure' | 'not-connected' | 'server-unreachable'
  *   | 'wrong-password' | 'forbidden' | 'not-found' | 'bad-number' | 'busy' | 'declined' | 'no-answer' | 'unavailable'
  *   | 'not-acceptable' | 'server-error' | 'timeout' | 'cancelled' | 'hung-up' | 'hung-up-remote' | 'rejected'
- *   | 'missed' | 'answered-elsewhere' | 'media-failed' | 'media-lost' | 'internal'} Cause
+ *   | 'missed' | 'answered-elsewhere' | 'transferred' | 'media-failed' | 'media-lost' | 'internal'} Cause
  */
 
 /** @typedef {import('./sip-message.js').SipResponse} SipResponse */
@@ -46,7 +46,15 @@ export function causeOf(response) {
   if (q850 === 18 || q850 === 19) return 'no-answer';
   if (q850 === 21) return 'declined';
   if (q850 === 28) return 'bad-number';
-  return causes[response.status] ?? (response.status >= 500 && response.status < 600 ? 'server-error' : 'unavailable');
+  return causeOfStatus(response.status);
+}
+
+/**
+ * @param {number} status 300 and above
+ * @returns {Cause}
+ */
+export function causeOfStatus(status) {
+  return causes[status] ?? (status >= 500 && status < 600 ? 'server-error' : 'unavailable');
 }
 
 /**

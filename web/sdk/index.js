@@ -11,6 +11,7 @@
 
 export { Phone, version } from './phone.js';
 export { Call } from './call.js';
+export { Conference } from './conference.js';
 export { PhoneError } from './errors.js';
 export { cleanNumber, toUri } from './numbers.js';
 export { assess } from './quality.js';

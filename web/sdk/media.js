@@ -16,7 +16,8 @@ const gatherLimit = 3000;
 const codecOrder = ['audio/opus', 'audio/g722', 'audio/pcmu', 'audio/pcma', 'audio/telephone-event'];
 
 /**
- * @extends {Emitter<{connection: RTCPeerConnectionState, track: MediaStream}>}
+ * `microphone`: another one is spoken into.
+ * @extends {Emitter<{connection: RTCPeerConnectionState, track: MediaStream, microphone: null}>}
  */
 export class CallMedia extends Emitter {
   /**
@@ -31,6 +32,11 @@ export class CallMedia extends Emitter {
     /** @type {RTCRtpTransceiver | null} */
     this.transceiver = null;
     this.remoteSdp = '';
+    /**
+     * What is sent instead of the microphone: a mix that contains it.
+     * @type {MediaStreamTrack | null}
+     */
+    this.substitute = null;
     this.connection = new RTCPeerConnection({ iceServers, bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' });
     this.connection.ontrack = ({ track }) => {
       if (track.kind !== 'audio') return;
@@ -43,6 +49,17 @@ export class CallMedia extends Emitter {
 
   get track() {
     return this.microphone.getAudioTracks()[0] ?? null;
+  }
+
+  /** What is sent. */
+  get outgoing() {
+    return this.substitute ?? this.track;
+  }
+
+  /** @param {MediaStreamTrack | null} track null: the microphone again */
+  async setSubstitute(track) {
+    this.substitute = track;
+    await this.transceiver?.sender.replaceTrack(this.outgoing);
   }
 
   /** @returns {RTCDTMFSender | null} null when the other side knows no telephone events */
@@ -58,7 +75,7 @@ export class CallMedia extends Emitter {
   async createOffer(options = {}) {
     const { direction = 'sendrecv', iceRestart = false } = options;
     if (!this.transceiver) {
-      this.transceiver = this.connection.addTransceiver(this.track ?? 'audio', { direction, streams: [this.microphone] });
+      this.transceiver = this.connection.addTransceiver(this.outgoing ?? 'audio', { direction, streams: [this.microphone] });
       this.preferCodecs(this.transceiver);
     }
     this.transceiver.direction = direction;
@@ -99,7 +116,7 @@ export class CallMedia extends Emitter {
     }
     if (this.transceiver) {
       this.transceiver.direction = direction;
-      if (this.transceiver.sender.track !== this.track) await this.transceiver.sender.replaceTrack(this.track);
+      if (this.transceiver.sender.track !== this.outgoing) await this.transceiver.sender.replaceTrack(this.outgoing);
     }
     await this.connection.setLocalDescription(await this.connection.createAnswer());
     await this.gathered();
@@ -135,7 +152,8 @@ export class CallMedia extends Emitter {
     const old = this.microphone;
     this.microphone = microphone;
     this.setSending(audible);
-    await this.transceiver?.sender.replaceTrack(this.track);
+    await this.transceiver?.sender.replaceTrack(this.outgoing);
+    this.emit('microphone', null);
     for (const track of old.getTracks()) track.stop();
   }
 

@@ -42,7 +42,7 @@ export class OutgoingInvite {
       const microphone = await call.phone.openMicrophone();
       if (call.isEnded) return microphone.getTracks().forEach((track) => track.stop());
       call.attach(new CallMedia(microphone, call.phone.options.iceServers));
-      const offer = await call.media?.createOffer() ?? '';
+      const offer = await call.media?.createOffer({ direction: call.wantedDirection }) ?? '';
       if (!call.isEnded) this.invite(offer);
     } catch (error) {
       call.finish(microphoneError(error).code);
@@ -62,6 +62,7 @@ export class OutgoingInvite {
       .append('Call-ID', call.id)
       .append('CSeq', `${this.sequence} INVITE`);
     phone.decorate(request);
+    if (call.replaces) request.headers.append('Replaces', call.replaces).append('Require', 'replaces');
     request.setBody('application/sdp', offer);
     call.become('calling');
     this.exchange = phone.exchange(request, {

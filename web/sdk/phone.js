@@ -8,6 +8,7 @@ import { DigestClient } from './digest.js';
 import { Emitter } from './events.js';
 import { PhoneError } from './errors.js';
 import { toUri } from './numbers.js';
+import { CallKeeper } from './keeper.js';
 import { instanceId, randomToken } from './random.js';
 import { Registration } from './registration.js';
 import { parseMessage, SipResponse } from './sip-message.js';
@@ -36,6 +37,7 @@ export const version = '0.1.0';
  * @property {'auto' | 'info'} [dtmf] RFC 4733 where agreed, or always INFO
  * @property {MediaTrackConstraints | true} [audio] constraints of the microphone
  * @property {() => Promise<MediaStream>} [microphone] instead of getUserMedia
+ * @property {boolean} [keepCalls] take over the calls of this page when it is loaded anew, true
  */
 
 /**
@@ -55,10 +57,12 @@ export const version = '0.1.0';
  */
 
 /**
- * `call`: one comes in; `calls`: one began or ended; `message`: every SIP message, for a trace.
+ * `call`: one comes in; `restored`: one of the page before this one is taken over; `calls`: one began or ended; `message`: every
+ * SIP message, for a trace.
  * @typedef {object} PhoneEvents
  * @property {PhoneStatus} state
  * @property {Call} call
+ * @property {Call} restored
  * @property {null} calls
  * @property {{direction: 'in' | 'out', text: string}} message
  * @property {{text: string, error: unknown}} warning
@@ -71,7 +75,7 @@ export class Phone extends Emitter {
     super();
     this.options = {
       displayName: '', authUser: options.user, iceServers: [], userAgent: `Parley-Desk/${version}`, instanceId: '',
-      registerExpires: 600, keepAlive: 25, dtmf: 'auto', audio: /** @type {MediaTrackConstraints | true} */ (true),
+      registerExpires: 600, keepAlive: 25, dtmf: 'auto', keepCalls: true, audio: /** @type {MediaTrackConstraints | true} */ (true),
       ...options,
     };
     /** @type {PhoneStatus} */
@@ -97,6 +101,9 @@ export class Phone extends Emitter {
       failed: (error, retryAfter) => this.receiveRefusal(error, retryAfter),
       silent: () => this.transport.lost(),
     });
+    this.keeper = new CallKeeper(this.aor);
+    this.keeper.calls = () => this.calls;
+    this.hasRestored = !this.options.keepCalls;
     this.registrationFailures = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.retryTimer = undefined;
@@ -170,6 +177,17 @@ export class Phone extends Emitter {
     this.add(call);
     call.outgoing?.start();
     return call;
+  }
+
+  /**
+   * Talks on this call; the others are held.
+   * @param {Call} call
+   * @returns {Promise<void>}
+   */
+  async switchTo(call) {
+    const others = this.calls.filter((other) => other !== call && other.isEstablished && !other.onHold);
+    await Promise.all(others.map((other) => other.hold().catch((error) => this.warn('hold failed', error))));
+    await call.resume();
   }
 
   // ---- for the parts of the phone
@@ -285,6 +303,18 @@ export class Phone extends Emitter {
     this.layer.resume();
     this.become('registered');
     for (const call of [...this.calls]) call.flowRestored();
+    if (!this.hasRestored) this.restore().catch((error) => this.warn('calls could not be taken over', error));
+  }
+
+  /** Takes over the calls that this page had before it was loaded anew. */
+  async restore() {
+    this.hasRestored = true;
+    for (const kept of await this.keeper.take()) {
+      const call = new Call(this, { id: randomToken(22), direction: kept.direction, remote: kept.remote, kept });
+      this.add(call);
+      this.emit('restored', call);
+      call.outgoing?.start();
+    }
   }
 
   /**
@@ -388,8 +418,10 @@ export class Phone extends Emitter {
   /** @param {Call} call */
   add(call) {
     this.calls.push(call);
+    if (this.options.keepCalls) call.on('change', () => this.keeper.save());
     call.on('ended', () => {
       this.calls = this.calls.filter((other) => other !== call);
+      if (this.options.keepCalls) this.keeper.save();
       this.emit('calls', null);
     });
     this.emit('calls', null);
