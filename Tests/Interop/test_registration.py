@@ -138,6 +138,57 @@ def test_the_first_challenge_is_md5_as_jssip_needs(server, known):
         phone.close()
 
 
+def test_a_digest_covers_the_body_where_the_server_offers_it(new_server):
+    server = new_server(sip={"qop": ["auth-int", "auth"]})
+    phone = Endpoint(PHONE, 0, server.sip)
+    try:
+        assert phone.register("1003", "pw-1003", server.domain).status == 200, "auth is enough where both are offered"
+        uri, call_id, tag, body = server.uri("600"), token(16), token(8), sdp(PHONE, 30000)
+
+        def invite(sequence, body, extra=()):
+            message = phone.make("INVITE", uri, "1003", None, call_id, sequence, tag, extra, body)
+            phone.send(message)
+            dialog = Dialog(phone)
+            dialog.sent, dialog.local, dialog.call_id, dialog.sequence = message, message.get("from"), call_id, sequence
+            return dialog, dialog.finish()
+
+        _, challenge = invite(1, body)
+        name = "www-authenticate" if challenge.status == 401 else "proxy-authenticate"
+        assert parameters(challenge.all(name)[0])["qop"] == "auth-int,auth"
+
+        def credentials(count):
+            return authorization(challenge, "INVITE", uri, "1003", "pw-1003", count, "auth-int", body)
+
+        _, changed = invite(2, body.replace("30000", "30002"), [credentials(1)])
+        assert changed.status in (401, 403, 407), "somebody on the way has changed the SDP"
+        dialog, answer = invite(3, body, [credentials(2)])
+        assert answer.status == 200
+        assert dialog.bye().status == 200
+    finally:
+        phone.close()
+
+
+def test_a_server_of_auth_int_alone_takes_nothing_less(new_server):
+    server = new_server(sip={"qop": ["auth-int"]})
+    phone = Endpoint(PHONE, 0, server.sip)
+    try:
+        uri, call_id, tag = f"sip:{server.domain}", token(16), token(8)
+
+        def attempt(sequence, extra):
+            message = phone.make("REGISTER", uri, "1003", f"<sip:1003@{server.domain}>", call_id, sequence, tag, extra)
+            phone.send(message)
+            return phone.response(message)
+
+        def credentials(qop, count):
+            return authorization(challenge, "REGISTER", uri, "1003", "pw-1003", count, qop)
+
+        challenge = attempt(1, [])
+        assert attempt(2, [credentials(None, 1)]).status in (401, 403), "no qop at all (RFC 2069)"
+        assert attempt(3, [credentials("auth-int", 1)]).status == 200
+    finally:
+        phone.close()
+
+
 def test_a_desk_phone_on_udp_talks_to_a_browser(server, known, agent, party):
     phone = Endpoint(PHONE, 0, server.sip)
     try:

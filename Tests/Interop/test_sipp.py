@@ -16,6 +16,19 @@ def test_a_scenario_of_a_carrier_that_calls(server, known, tmp_path, scenario, t
     assert (record["outcome"], record["ended_by"]) == ("answered", "caller")
 
 
+def test_a_carrier_that_wants_to_be_refreshed(server, known, tmp_path):
+    """Both at once, as each takes half of the shortest session that there may be (RFC 4028 §4: 90 s)."""
+    running = []
+    for scenario in ("inbound-refreshed-by-update.xml", "inbound-refreshed-by-reinvite.xml"):
+        directory = tmp_path / scenario
+        directory.mkdir()
+        running.append(Sipp(scenario, RAW, server.sip, directory, "+15550600", timeout=70))
+    for one in running:
+        one.finish(80)
+    for call_id in server.known() - known:
+        assert server.call(call_id)["ended_by"] == "caller"
+
+
 def test_a_carrier_that_gives_up(server, known, agent, tmp_path):
     alice = agent("1001", ALICE)
     caller = Sipp("inbound-cancel.xml", RAW, server.sip, tmp_path, "+15550100")

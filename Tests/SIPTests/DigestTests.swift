@@ -127,6 +127,27 @@ import Testing
     #expect(server.verify(authorised, now: .zero, ha1: ha1) == .rejected(.wrongResponse))
   }
 
+  @Test func takeNothingLessThanAuthIntWhereItIsOfferedAlone() throws {
+    var server = server()
+    var client = client()
+    let weak = try authorised(&server, &client)
+    server.qops = [.authInt]
+    #expect(server.verify(weak, now: .zero, ha1: ha1) == .rejected(.qop))
+    let strong = try authorised(&server, &client)
+    var old = strong
+    let credentials = try #require(strong.headers.authorizations.first)
+    let response = DigestHash.response(
+      ha1: try #require(ha1("alice", .md5)), method: .register, uri: credentials.uri, body: [],
+      nonce: credentials.nonce,
+      qop: nil, nonceCount: "", clientNonce: "", algorithm: .md5)
+    let legacy = DigestCredentials(
+      username: "alice", realm: credentials.realm, nonce: credentials.nonce, uri: credentials.uri, response: response,
+      algorithm: .md5, qop: nil, nonceCount: nil, clientNonce: nil, opaque: nil)
+    old.headers.set(.authorization, legacy.description)
+    #expect(server.verify(old, now: .zero, ha1: ha1) == .rejected(.qop))
+    #expect(server.verify(strong, now: .zero, ha1: ha1) == .accepted(username: "alice"))
+  }
+
   @Test func refuseAWeakerAlgorithmThanAnyIsOffered() throws {
     var strict = server([.sha256])
     strict.singleChallengeAgents = []

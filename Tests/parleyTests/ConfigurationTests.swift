@@ -111,6 +111,8 @@ import Testing
     ("sip: { udp: [\"127.0.0.1:5060\", x] }\n", ["sip.udp[1] is \"x\"", "an address and port"]),
     ("sip: { digest: [] }\n", ["sip.digest must be MD5 or SHA-256, or a list of such"]),
     ("sip: { digest: [MD5, md5] }\n", ["sip.digest lists an algorithm twice"]),
+    ("sip: { qop: [auth, body] }\n", ["sip.qop[1] is \"body\"", "auth or auth-int"]),
+    ("sip: { qop: [auth, auth] }\n", ["sip.qop lists a value twice"]),
     ("sip: { no-answer: 1 day }\n", ["sip.no-answer is \"1 day\"", "60 s"]),
     ("sip: { no-answer: 1 s }\n", ["from 5 s to 600 s"]),
     ("sip: { no-answer: 99999999999999999999 }\n", ["sip.no-answer is"]),

@@ -93,24 +93,25 @@ def parameters(text):
     return {name.lower(): quoted or plain for name, quoted, plain in found}
 
 
-def digest_response(values, method, password):
-    """RFC 7616 §3.4.1 for MD5, with qop=auth or without (RFC 2069)."""
+def digest_response(values, method, password, body=""):
+    """RFC 7616 §3.4.1 for MD5, with qop=auth or auth-int or without (RFC 2069)."""
     first = md5(f"{values['username']}:{values['realm']}:{password}")
-    second = md5(f"{method}:{values['uri']}")
+    whole = values.get("qop") == "auth-int"
+    second = md5(f"{method}:{values['uri']}:{md5(body)}" if whole else f"{method}:{values['uri']}")
     if "qop" in values:
         return md5(f"{first}:{values['nonce']}:{values['nc']}:{values['cnonce']}:{values['qop']}:{second}")
     return md5(f"{first}:{values['nonce']}:{second}")
 
 
-def authorization(challenge, method, uri, user, password, count=1):
-    """The header field that answers a 401 or 407: (name, value)."""
+def authorization(challenge, method, uri, user, password, count=1, qop="auth", body=""):
+    """The header field that answers a 401 or 407: (name, value). Without `qop` in the challenge it has none."""
     name = "Authorization" if challenge.status == 401 else "Proxy-Authorization"
     offered = challenge.all("WWW-Authenticate") + challenge.all("Proxy-Authenticate")
     asked = next(parameters(text) for text in offered if parameters(text).get("algorithm", "MD5").upper() == "MD5")
     values = {"username": user, "realm": asked["realm"], "nonce": asked["nonce"], "uri": uri}
-    if "auth" in [part.strip() for part in asked.get("qop", "").split(",")]:
-        values |= {"qop": "auth", "nc": f"{count:08x}", "cnonce": token(8)}
-    values["response"] = digest_response(values, method, password)
+    if qop in [part.strip() for part in asked.get("qop", "").split(",")]:
+        values |= {"qop": qop, "nc": f"{count:08x}", "cnonce": token(8)}
+    values["response"] = digest_response(values, method, password, body)
     quoted = [f'{k}="{v}"' for k, v in values.items() if k not in ("qop", "nc")]
     quoted += [f"{k}={values[k]}" for k in ("qop", "nc") if k in values]
     if "opaque" in asked:
