@@ -13,6 +13,7 @@ final class ScratchDirectory {
     mkdir(path, 0o700)
   }
   deinit {
+    if getenv("PARLEY_KEEP_FILES") != nil { return }
     if let listing = opendir(path) {
       while let entry = readdir(listing) {
         let name = withUnsafePointer(to: &entry.pointee.d_name) {
