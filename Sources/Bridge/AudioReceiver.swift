@@ -105,6 +105,14 @@ final class AudioReceiver {
     isPausing = false
   }
 
+  /// As new: another far end is next.
+  func reset() {
+    restart()
+    decoder.reset()
+    playout.clear()
+    lastPull = nil
+  }
+
   private func insert(
     _ content: PacketQueue.Content, _ payload: UnsafeRawBufferPointer, _ sequence: UInt16, _ timestamp: UInt32,
     _ now: Instant

@@ -108,6 +108,9 @@ final class FrameDecoder {
     g722 = all.contains(.g722) && sampleRate <= 16_000 ? try G722Decoder(sampleRate: sampleRate) : nil
   }
 
+  /// Forgets the past, as for a new stream. G.722 settles by itself.
+  func reset() { opus?.reset() }
+
   /// Samples at `sampleRate` in a payload; nil if it cannot be decoded.
   func samples(in payload: UnsafeRawBufferPointer, codec: AudioCodec) -> Int? {
     guard payload.count > 0 else { return nil }

@@ -102,6 +102,24 @@ package final class Router {
   /// and the compounds with its sender reports. Nil ends it.
   package func setTap(_ id: ProducerID, _ tap: (any PacketTap)?) { producers[id]?.tap = tap }
 
+  /// Whether anybody takes the packets of the track: a publisher on this machine need not make them else.
+  package func isWanted(_ id: ProducerID) -> Bool {
+    guard let producer = producers[id] else { return false }
+    return producer.tap != nil || !producer.isMuted && !producer.sinks.isEmpty
+  }
+
+  /// How loud a track is whose packets nobody takes, so that its speaker is told all the same.
+  ///
+  /// - Parameters:
+  ///   - attenuation: −dBov.
+  ///   - milliseconds: Of what was that loud.
+  package func noteLevel(of id: ProducerID, attenuation: UInt8, milliseconds: Int) {
+    guard let producer = producers[id], !producer.isMuted else { return }
+    producer.observation.add(
+      AudioLevel(byte: min(attenuation, 127)), threshold: configuration.speakerThreshold,
+      duration: milliseconds * 1_000)
+  }
+
   /// Removes the track and its consumers.
   package func removeProducer(_ id: ProducerID) {
     guard let producer = producers.removeValue(forKey: id) else { return }

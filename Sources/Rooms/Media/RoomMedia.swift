@@ -16,9 +16,13 @@ package actor RoomMedia: RoomMediaPort {
 
   private let makeTransport: TransportFactory
   private let configuration: RouterConfiguration
+  /// Of the phones' tracks.
+  let opusComplexity: Int
   private let deliver: @Sendable ([RoomMediaEvent]) -> Void
   var rooms: [MediaRoomID: HostedRoom] = [:]
   private var peers: [PeerID: HostedPeer] = [:]
+  /// Phones and announcers, and their rooms.
+  var phones: [PeerID: MediaRoomID] = [:]
   private var pending: [RoomMediaEvent] = []
   private var ticker: WorkerTimer?
 
@@ -26,16 +30,23 @@ package actor RoomMedia: RoomMediaPort {
   final class HostedRoom {
     let router: Router
     var peers: Set<PeerID> = []
+    /// The tracks that phones may hear, and whose they are.
+    var audio: [ProducerID: PeerID] = [:]
+    /// Those that they may not.
+    var unmixed: Set<ProducerID> = []
+    /// There while the room has phones.
+    var conference: RoomConference?
     init(router: Router) { self.router = router }
   }
 
   /// - Parameter events: Called on the worker's thread with what happened in one of its turns.
   package init(
-    worker: MediaWorker, configuration: RouterConfiguration = RouterConfiguration(),
+    worker: MediaWorker, configuration: RouterConfiguration = RouterConfiguration(), opusComplexity: Int = 5,
     makeTransport: @escaping TransportFactory, events: @escaping @Sendable ([RoomMediaEvent]) -> Void
   ) {
     self.worker = worker
     self.configuration = configuration
+    self.opusComplexity = opusComplexity
     self.makeTransport = makeTransport
     deliver = events
   }
@@ -96,10 +107,17 @@ package actor RoomMedia: RoomMediaPort {
       for id in ids { peers[id]?.send(bytes, on: label) }
     case .addProducer(let id, let peer, let parameters):
       router(of: peer)?.addProducer(id, peer: peer, parameters: parameters)
+      if parameters.kind == .audio, let room = peers[peer].flatMap({ rooms[$0.room] }) {
+        audioAdded(id, of: peer, in: room)
+      }
     case .updateProducer(let id, let room, let parameters):
       rooms[room]?.router.updateProducer(id, parameters: parameters)
-    case .setProducerMuted(let id, let room, let muted): rooms[room]?.router.setProducer(id, muted: muted)
-    case .removeProducer(let id, let room): rooms[room]?.router.removeProducer(id)
+    case .setProducerMuted(let id, let room, let muted):
+      rooms[room]?.router.setProducer(id, muted: muted)
+      rooms[room]?.conference?.producerMuted(id, muted)
+    case .removeProducer(let id, let room):
+      rooms[room]?.router.removeProducer(id)
+      if let room = rooms[room] { producerRemoved(id, from: room) }
     case .addConsumer(let id, let producer, let peer, let parameters):
       if router(of: peer)?.addConsumer(id, of: producer, peer: peer, parameters: parameters) == false {
         report(.consumerRefused(id))
@@ -134,14 +152,16 @@ package actor RoomMedia: RoomMediaPort {
 
   private func closeRoom(_ id: MediaRoomID) {
     guard let room = rooms[id] else { return }
+    closeConference(of: room)
     for peer in room.peers { closePeer(peer) }
     room.router.onEvent = nil
+    adjustTicker()
     rooms[id] = nil
   }
 
   /// 5 ms, for as long as a room has peers.
-  private func adjustTicker() {
-    if peers.isEmpty {
+  func adjustTicker() {
+    if peers.isEmpty, phones.isEmpty {
       ticker?.cancel()
       ticker = nil
     } else if ticker == nil {
@@ -150,7 +170,10 @@ package actor RoomMedia: RoomMediaPort {
   }
 
   private func tick(_ now: Instant) {
-    for room in rooms.values where !room.peers.isEmpty { room.router.tick(now: now) }
+    for room in rooms.values where !room.peers.isEmpty || room.conference != nil {
+      room.conference?.tick(now: now)
+      room.router.tick(now: now)
+    }
   }
 
   // MARK: Peers
@@ -194,7 +217,10 @@ package actor RoomMedia: RoomMediaPort {
 
   private func closePeer(_ id: PeerID) {
     guard let peer = peers.removeValue(forKey: id) else { return }
-    rooms[peer.room]?.peers.remove(id)
+    if let room = rooms[peer.room] {
+      room.peers.remove(id)
+      peerRemoved(id, from: room)
+    }
     peer.router.removePeer(id)
     peer.close()
     adjustTicker()
