@@ -20,6 +20,8 @@ package final class Router {
   /// In order of joining: dictionaries have none, and runs shall be repeatable.
   private(set) var peerList: [Peer] = []
   private(set) var producerList: [Producer] = []
+  /// Of peers, producers and consumers that are gone.
+  private(set) var past = RouterTotals()
   var speakers: ActiveSpeakers
   var schedule = TickSchedule()
 
@@ -61,6 +63,7 @@ package final class Router {
     guard let peer = peers.removeValue(forKey: id) else { return }
     for consumer in peer.consumers { removeConsumer(consumer.id) }
     for producer in peer.producers { removeProducer(producer.id) }
+    past.add(peer)
     peer.close()
     peerList.removeAll { $0 === peer }
   }
@@ -123,6 +126,7 @@ package final class Router {
   /// Removes the track and its consumers.
   package func removeProducer(_ id: ProducerID) {
     guard let producer = producers.removeValue(forKey: id) else { return }
+    past.add(producer)
     for consumer in producer.sinks.compactMap({ $0 as? Consumer }) { removeConsumer(consumer.id) }
     peers[producer.peer]?.remove(producer)
     context.loudest?.remove(id)
@@ -185,6 +189,7 @@ package final class Router {
   package func removeConsumer(_ id: ConsumerID) {
     guard let consumer = consumers.removeValue(forKey: id) else { return }
     let producer = consumer.producer
+    past.add(consumer)
     consumer.close(now: context.now)
     peers[consumer.peer]?.remove(consumer)
     if producers[producer.id] === producer { updateDynacast(producer, now: context.now) }

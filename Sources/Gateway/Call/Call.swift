@@ -162,7 +162,7 @@ final class Call {
   /// Tells of the answer, unless joining the media has ended the call already.
   func announceAnswer() {
     guard phase == .answered else { return }
-    core.metrics.callsAnswered.increment()
+    core.metrics.answered(record)
     logger.info("call answered", metadata: ["from": "\(record.from)", "to": "\(record.to)"])
     core.save(self)
   }

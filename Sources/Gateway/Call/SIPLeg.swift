@@ -208,7 +208,10 @@ final class SIPLeg {
   func closeMedia() async {
     guard hasMedia else { return }
     hasMedia = false
-    if let counters = await host.close(id) { record.media = counters }
+    if let counters = await host.close(id) {
+      record.media = counters
+      core.metrics.legEnded(counters, kind: record.kind)
+    }
   }
 
   // MARK: Ending

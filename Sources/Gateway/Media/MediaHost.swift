@@ -58,6 +58,7 @@ package actor MediaHost {
   private let configuration: MediaConfiguration
   private let peerTransports: PeerTransports
   private let ports: PortAllocator
+  private let failed: @Sendable (MediaFailure) -> Void
   private let events: @Sendable (LegID, HostedLegEvent) -> Void
   private var legs: [LegID: HostedLeg] = [:]
   private var ticker: WorkerTimer?
@@ -78,8 +79,10 @@ package actor MediaHost {
 
   package init(
     worker: MediaWorker, configuration: MediaConfiguration, peerTransports: PeerTransports, ports: PortAllocator,
+    failed: @escaping @Sendable (MediaFailure) -> Void = { _ in },
     events: @escaping @Sendable (LegID, HostedLegEvent) -> Void
   ) {
+    self.failed = failed
     self.worker = worker
     self.configuration = configuration
     self.peerTransports = peerTransports
@@ -96,7 +99,8 @@ package actor MediaHost {
     let media = makeMediaLeg(id, ssrc: ssrc, cname: cname)
     media.transport = transport
     transport.receiver = media
-    transport.onEvent = { [events] event in
+    transport.onEvent = { [events, failed] event in
+      if let failure = event.failure { failed(failure) }
       if let translated = HostedLegEvent(event) { events(id, translated) }
     }
     legs[id] = HostedLeg(media: media, transport: .webRTC(transport))
@@ -238,11 +242,13 @@ package actor MediaHost {
       firstTimestamp: UInt32.random(in: 0...UInt32.max), seed: UInt64.random(in: 0...UInt64.max), now: worker.now,
       wall: .now())
     media.mediaTimeout = configuration.mediaTimeout
-    media.onEvent = { [events] event in
+    media.onEvent = { [events, failed] event in
       switch event {
       case .dtmf(let digit, _): events(id, .dtmf(digit))
       case .firstPacket: events(id, .firstPacket)
-      case .mediaTimeout: events(id, .mediaTimeout)
+      case .mediaTimeout:
+        failed(.silence)
+        events(id, .mediaTimeout)
       case .mediaResumed: events(id, .mediaResumed)
       case .clipEnded: events(id, .clipEnded)
       case .goodbye: break

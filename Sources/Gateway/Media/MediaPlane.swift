@@ -8,8 +8,10 @@ package final class MediaPlane: Sendable {
   package let peerTransports: PeerTransports
 
   /// Starts the workers, and binds the single port where it is wanted.
+  /// - Parameter failed: Called on the workers' threads for each leg's path that breaks.
   package init(
     configuration: MediaConfiguration, certificate: DTLSCertificate,
+    failed: @escaping @Sendable (MediaFailure) -> Void = { _ in },
     events: @escaping @Sendable (LegID, HostedLegEvent) -> Void
   ) throws(TransportError) {
     let ports = PortAllocator(range: configuration.ports)
@@ -28,7 +30,8 @@ package final class MediaPlane: Sendable {
     self.peerTransports = peerTransports
     hosts = workers.map {
       MediaHost(
-        worker: $0, configuration: configuration, peerTransports: peerTransports, ports: ports, events: events)
+        worker: $0, configuration: configuration, peerTransports: peerTransports, ports: ports, failed: failed,
+        events: events)
     }
   }
 

@@ -11,6 +11,7 @@ final class HostedPeer {
   let transport: any PeerTransport
   private let worker: MediaWorker
   var onEvent: ((RoomMediaEvent) -> Void)?
+  var onFailure: ((MediaFailure) -> Void)?
   /// DTLS was done at some time.
   private var wasConnected = false
   private var isInterrupted = false
@@ -51,6 +52,7 @@ final class HostedPeer {
   }
 
   private func receive(_ event: WebRTCTransportEvent) {
+    if let failure = event.failure { onFailure?(failure) }
     switch event {
     case .connected:
       wasConnected = true

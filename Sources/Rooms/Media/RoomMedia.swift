@@ -19,12 +19,15 @@ package actor RoomMedia: RoomMediaPort {
   /// Of the phones' tracks.
   let opusComplexity: Int
   private let deliver: @Sendable ([RoomMediaEvent]) -> Void
+  private let failed: @Sendable (MediaFailure) -> Void
   var rooms: [MediaRoomID: HostedRoom] = [:]
   private var peers: [PeerID: HostedPeer] = [:]
   /// Phones and announcers, and their rooms.
   var phones: [PeerID: MediaRoomID] = [:]
   private var pending: [RoomMediaEvent] = []
   private var ticker: WorkerTimer?
+  /// Of rooms that are closed.
+  private var past = RouterTotals()
 
   /// One room on the worker.
   final class HostedRoom {
@@ -39,11 +42,15 @@ package actor RoomMedia: RoomMediaPort {
     init(router: Router) { self.router = router }
   }
 
-  /// - Parameter events: Called on the worker's thread with what happened in one of its turns.
+  /// - Parameters:
+  ///   - failed: Called on the worker's thread for each connection that breaks.
+  ///   - events: Called on the worker's thread with what happened in one of its turns.
   package init(
     worker: MediaWorker, configuration: RouterConfiguration = RouterConfiguration(), opusComplexity: Int = 5,
-    makeTransport: @escaping TransportFactory, events: @escaping @Sendable ([RoomMediaEvent]) -> Void
+    makeTransport: @escaping TransportFactory, failed: @escaping @Sendable (MediaFailure) -> Void = { _ in },
+    events: @escaping @Sendable ([RoomMediaEvent]) -> Void
   ) {
+    self.failed = failed
     self.worker = worker
     self.configuration = configuration
     self.opusComplexity = opusComplexity
@@ -63,6 +70,17 @@ package actor RoomMedia: RoomMediaPort {
 
   /// Of every room's router.
   package func statistics() -> [MediaRoomID: RouterStatistics] { rooms.mapValues { $0.router.statistics() } }
+
+  /// Of all rooms that there are or were, and of those that there are.
+  package func figures() -> (totals: RouterTotals, load: RouterLoad) {
+    var totals = past
+    var load = RouterLoad()
+    for room in rooms.values {
+      totals += room.router.totals()
+      load += room.router.load()
+    }
+    return (totals, load)
+  }
 
   /// Ends everything.
   package func close() {
@@ -156,6 +174,7 @@ package actor RoomMedia: RoomMediaPort {
     for peer in room.peers { closePeer(peer) }
     room.router.onEvent = nil
     adjustTicker()
+    past += room.router.totals()
     rooms[id] = nil
   }
 
@@ -184,6 +203,7 @@ package actor RoomMedia: RoomMediaPort {
       let transport = try makeTransport(worker, towards, isControlling)
       let peer = HostedPeer(id: id, room: roomID, router: room.router, transport: transport, worker: worker)
       peer.onEvent = { [weak self] event in self?.assumeIsolated { $0.report(event) } }
+      peer.onFailure = failed
       peer.start(receiver: room.router.addPeer(id, transport: transport, now: worker.now))
       peers[id] = peer
       room.peers.insert(id)

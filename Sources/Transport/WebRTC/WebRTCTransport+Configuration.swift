@@ -76,3 +76,34 @@ package enum WebRTCTransportEvent: Sendable, Hashable {
   /// The peer no longer answers consent checks (RFC 7675); nothing is sent any more. An ICE restart can cure it.
   case consentLost
 }
+
+/// What broke a media path, for counting.
+package enum MediaFailure: String, CaseIterable, Sendable {
+  /// No pair was found.
+  case ice
+  /// No pair works any more, or the peer withdrew its consent by silence; it may come back.
+  case consent
+  case dtlsTimeout = "dtls-timeout"
+  case dtlsHandshake = "dtls-handshake"
+  /// The peer's certificate was not the announced one.
+  case fingerprint
+  /// No media for `media.timeout`.
+  case silence
+  /// Sockets and libraries.
+  case system
+}
+
+extension WebRTCTransportEvent {
+  /// Nil for what is no failure; a peer that says goodbye is none.
+  package var failure: MediaFailure? {
+    switch self {
+    case .iceConnected, .connected, .failed(.closedByPeer), .failed(.closed): nil
+    case .iceFailed: .ice
+    case .iceDisconnected, .consentLost: .consent
+    case .failed(.handshakeTimeout): .dtlsTimeout
+    case .failed(.handshakeFailed), .failed(.noCommonSRTPProfile): .dtlsHandshake
+    case .failed(.fingerprintMismatch), .failed(.unsupportedFingerprint): .fingerprint
+    case .failed: .system
+    }
+  }
+}

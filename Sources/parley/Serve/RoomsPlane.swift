@@ -10,13 +10,15 @@ import Transport
 /// The rooms: control on the signalling loop, media on the workers that calls use too.
 struct RoomsPlane: Sendable {
   let service: RoomService
+  /// One a worker.
+  let workers: [RoomMedia]
 
   /// How long the token lasts that a client gets for its next connect.
   private static let refreshedTokenLifetime = Duration.seconds(600)
 
   init(
     configuration: RoomConfiguration, router: RouterConfiguration, media: MediaPlane, loop: any EventLoop,
-    keys: [String: Secret], logger: Logger,
+    keys: [String: Secret], logger: Logger, failed: @escaping @Sendable (MediaFailure) -> Void,
     onEvent: @escaping @Sendable (RoomEvent) -> Void
   ) {
     let bound = ServiceLoop<RoomService>(loop: loop) { $0.advance() }
@@ -27,8 +29,9 @@ struct RoomsPlane: Sendable {
         makeTransport: { worker, towards, isControlling throws(TransportError) in
           try transports.make(on: worker, towards: towards, isControlling: isControlling)
         },
-        events: { events in bound.submit { $0.media(events) } })
+        failed: failed, events: { events in bound.submit { $0.media(events) } })
     }
+    self.workers = workers
     service = RoomService(
       executor: loop.executor, configuration: configuration,
       dependencies: RoomDependencies(

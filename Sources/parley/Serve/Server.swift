@@ -37,7 +37,8 @@ struct Server: Sendable {
     let tls = certificate?.source
     let transport = try makeTransport(signalling, tls: tls, logger: logger)
     let media = try MediaPlane(
-      configuration: try await configuration.mediaPlane(), certificate: DTLSCertificate.make()
+      configuration: try await configuration.mediaPlane(), certificate: DTLSCertificate.make(),
+      failed: SystemReadings.failures("call", metrics)
     ) { leg, event in
       signalling.submit { $0.media(leg, event) }
     }
@@ -55,7 +56,7 @@ struct Server: Sendable {
     let webhooks = configuration.webhookOutbox(keys: keys, store: store, metrics: metrics, logger: logger)
     let rooms = RoomsPlane(
       configuration: configuration.roomPlane, router: configuration.router, media: media, loop: signalling.loop,
-      keys: keys, logger: logger, onEvent: { webhooks?.post($0) })
+      keys: keys, logger: logger, failed: SystemReadings.failures("room", metrics), onEvent: { webhooks?.post($0) })
     await gateway.serve(rooms: PhoneRooms(service: rooms.service, signalling: signalling), prompts: nil)
     let roomServices = RoomsServices(rooms: rooms.service, tokens: TokenVerifier(keys: keys), logger: logger)
 
@@ -87,7 +88,7 @@ struct Server: Sendable {
       keepCalls: configuration.data.keepCalls, feed: feed,
       certificate: certificate, http: http,
       readings: SystemReadings(
-        registry: metrics, gateway: gateway, rooms: rooms.service, transport: transport, media: media), logger: logger,
+        registry: metrics, gateway: gateway, rooms: rooms, transport: transport, media: media), logger: logger,
       announce: { web in
         Announcement(configuration: configuration, sip: listeners, web: web, demo: provisioned.demo).print()
       })

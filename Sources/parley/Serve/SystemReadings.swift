@@ -15,9 +15,11 @@ final class SystemReadings: Sendable {
     var port = SinglePortStatistics()
     var rooms = 0
     var participants = 0
+    var media = RoomReadings()
   }
 
   private let snapshot = Mutex(Snapshot())
+  private let roomMedia: [RoomMedia]
   private let gateway: Gateway
   private let rooms: RoomService
   private let transport: SIPTransportStack
@@ -25,10 +27,11 @@ final class SystemReadings: Sendable {
   private let port: SinglePort?
 
   init(
-    registry: MetricsRegistry, gateway: Gateway, rooms: RoomService, transport: SIPTransportStack, media: MediaPlane
+    registry: MetricsRegistry, gateway: Gateway, rooms: RoomsPlane, transport: SIPTransportStack, media: MediaPlane
   ) {
     self.gateway = gateway
-    self.rooms = rooms
+    self.rooms = rooms.service
+    roomMedia = rooms.workers
     self.transport = transport
     hosts = media.hosts
     port = media.peerTransports.singlePort
@@ -62,12 +65,27 @@ final class SystemReadings: Sendable {
     registry.reading("parley_room_participants", "Participants of all rooms.") { [self] in
       Double(snapshot.withLock { $0.participants })
     }
+    RoomReadings.register(in: registry) { [self] in snapshot.withLock { $0.media } }
     for worker in hosts.indices {
       registry.reading("parley_media_legs", "Legs with media, by worker.", labels: [("worker", "\(worker)")]) {
         [self] in
         Double(snapshot.withLock { $0.mediaLegs.indices.contains(worker) ? $0.mediaLegs[worker] : 0 })
       }
     }
+  }
+
+  /// Counts media paths that break. All kinds are there from the start, so that their first one can be seen.
+  static func failures(_ plane: String, _ registry: MetricsRegistry) -> @Sendable (MediaFailure) -> Void {
+    let counters = Dictionary(
+      uniqueKeysWithValues: MediaFailure.allCases.map { failure in
+        (
+          failure,
+          registry.counter(
+            "parley_media_failures_total", "Media paths that could not be set up or broke.",
+            labels: [("plane", plane), ("reason", failure.rawValue)])
+        )
+      })
+    return { counters[$0]?.increment() }
   }
 
   private func readPort(_ registry: MetricsRegistry) {
@@ -92,9 +110,14 @@ final class SystemReadings: Sendable {
     reading("parley_port_bad_checks_total", "Connectivity checks that were refused.", kind: .counter) { $0.badChecks }
   }
 
-  /// Takes a snapshot each second until cancelled.
+  /// Takes a snapshot each second until cancelled. The routers are summed up every third: a worker with thousands of
+  /// subscriptions takes a millisecond for it.
   func run() async {
+    var rounds = 0
+    var readings = RoomReadings()
     while !Task.isCancelled {
+      if rounds % 3 == 0 { readings = await RoomReadings.take(roomMedia) }
+      rounds += 1
       let statistics = await transport.statistics()
       let transactions = await gateway.transactionStatistics
       var legs: [Int] = []
@@ -105,11 +128,10 @@ final class SystemReadings: Sendable {
       }
       let open = await rooms.roomCount
       let present = await rooms.participantCount
-      snapshot.withLock {
-        $0 = Snapshot(
-          transport: statistics, transactions: transactions, mediaLegs: legs, port: ports, rooms: open,
-          participants: present)
-      }
+      let taken = Snapshot(
+        transport: statistics, transactions: transactions, mediaLegs: legs, port: ports, rooms: open,
+        participants: present, media: readings)
+      snapshot.withLock { $0 = taken }
       try? await Task.sleep(for: .seconds(1))
     }
   }
