@@ -78,6 +78,54 @@ extension LiveTests {
       await world.finish()
     }
 
+    @Test func busyPeersGetSocketsOfTheirOwn() async throws {
+      let world = try PortWorld(workers: 2)
+      var peers: [(lane: Int, peer: Int, agent: Int)] = []
+      for lane in 0..<2 {
+        for _ in 0..<3 {
+          let (peer, agent) = try await world.connect(lane: lane)
+          peers.append((lane, peer, agent))
+        }
+      }
+      let idle = try await world.connect(lane: 0)
+      for (lane, peer, agent) in peers + [(0, idle.peer, idle.agent)] {
+        #expect(await world.benches[lane].waitConnected(peer))
+        #expect(await world.agents.waitConnected(agent))
+      }
+      func all() async -> SinglePortStatistics {
+        var all = SinglePortStatistics()
+        for bench in world.benches { all += await bench.statistics(of: world.port) }
+        return all
+      }
+      var sequence: UInt16 = 0
+      let end = Instant.now() + .seconds(10)
+      while await all().connectedSockets < 6, Instant.now() < end {
+        for (lane, peer, _) in peers {
+          await world.benches[lane].send(peer, rtp: (0..<25).map { Sample.rtp(sequence: sequence &+ $0) })
+        }
+        sequence &+= 25
+        try await Task.sleep(for: .milliseconds(200))
+      }
+      #expect(await all().connectedSockets >= 6)
+      // What came before the sockets were there.
+      try await Task.sleep(for: .milliseconds(50))
+      let handedOver = await all().handedOver
+      let packets = (0..<50).map { Sample.rtp(sequence: UInt16($0), ssrc: 9) }
+      for (lane, peer, agent) in peers {
+        await world.agents.send(agent, rtp: packets)
+        await world.benches[lane].send(peer, rtp: (0..<50).map { Sample.rtp(sequence: sequence &+ $0) })
+        #expect(await world.benches[lane].wait { $0.received(peer).rtp.count == 50 })
+        #expect(await world.benches[lane].received(peer).rtp == packets)
+        let sent = Int(sequence) + 50
+        #expect(await world.agents.wait { $0.received(agent).rtp.count == sent })
+      }
+      // The idle peer's checks may still take the long way.
+      #expect(await all().handedOver - handedOver < 10)
+      for bench in world.benches { await bench.closeAll() }
+      #expect(await world.benches[0].wait { $0.statistics(of: world.port).connectedSockets == 0 })
+      await world.finish()
+    }
+
     @Test func connectsOverIPv6() async throws {
       let loopback = try #require(IPAddress("::1"))
       let world = try PortWorld(addresses: [Bench.loopback, loopback])

@@ -23,7 +23,7 @@ final class PortLane: @unchecked Sendable {
   private(set) var sockets: PortSockets
   private var lanes: [PortLane] = []
   /// By the pushing worker's index.
-  private let inbox: [HandOverRing?]
+  private let inbox: [PacketRing?]
   private let isSignalled = Atomic<Bool>(false)
   private let signalDescriptor: Int32
 
@@ -35,14 +35,20 @@ final class PortLane: @unchecked Sendable {
   /// The same, as guessed from checks that were not proved yet; overwritten at will.
   private var guesses: [(path: PeerPath, lane: Int)?] = Array(repeating: nil, count: 256)
   let streams: StreamTable
+  /// Of a datagram that is handed over: the kernel's address, and our address's number.
+  private let label = UnsafeMutableRawPointer.allocate(byteCount: PacketRing.labelLength, alignment: 8)
   /// What is read from one connection at a time.
   let streamBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
   private var refusals = TokenBucket(perSecond: 50, burst: 100)
   private var watches: [UInt64] = []
   private var sweep: WorkerTimer?
   private(set) var isClosed = false
+  /// How many `PathSocket`s there are.
+  var pathSockets = 0
   private var counters = SinglePortStatistics()
 
+  /// The kernel's longest address here, `sockaddr_in6`.
+  private static let nameLength = 28
   /// Batches of 16 datagrams taken from one socket a turn: it carries all peers.
   private static let batchesPerTurn = 32
   /// Datagrams taken from one other worker a turn.
@@ -59,7 +65,7 @@ final class PortLane: @unchecked Sendable {
     self.sockets = sockets
     self.configuration = configuration
     integrity = try STUNIntegrity()
-    inbox = (0..<workers).map { $0 == index ? nil : HandOverRing() }
+    inbox = (0..<workers).map { $0 == index ? nil : PacketRing() }
     signalDescriptor = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
     guard signalDescriptor >= 0 else { throw .system(call: "eventfd", code: errno, subject: "single port") }
     paths = PathTable(seed: .random(in: 0...(.max)), capacity: 64)
@@ -69,6 +75,7 @@ final class PortLane: @unchecked Sendable {
 
   deinit {
     Glibc.close(signalDescriptor)
+    label.deallocate()
     streamBuffer.deallocate()
   }
 
@@ -84,7 +91,7 @@ final class PortLane: @unchecked Sendable {
     guard !isClosed else { return }
     do throws(TransportError) {
       for (base, socket) in sockets.datagram.enumerated() {
-        let watch = LaneWatch { [unowned self] now in self.readDatagrams(base, now) }
+        let watch = LaneWatch { [unowned self] now in self.readDatagrams(socket.descriptor, base, now) }
         watches.append(try worker.poll.add(socket.descriptor, isUrgent: false, handler: watch))
       }
       let signal = LaneWatch { [unowned self] now in self.takeHandedOver(now) }
@@ -122,6 +129,7 @@ final class PortLane: @unchecked Sendable {
   var statistics: SinglePortStatistics {
     var all = counters
     all.peers = sessions.count
+    all.connectedSockets = pathSockets
     all.connections = streams.count
     all.connectionsRefused = streams.refused
     return all
@@ -171,8 +179,9 @@ final class PortLane: @unchecked Sendable {
 
   // MARK: Packets
 
-  private func readDatagrams(_ base: Int, _ now: Instant) -> Bool {
-    let outcome = worker.reader.read(sockets.datagram[base].descriptor, batches: PortLane.batchesPerTurn) {
+  /// From one of the sockets with our address number `base`.
+  func readDatagrams(_ descriptor: Int32, _ base: Int, _ now: Instant) -> Bool {
+    let outcome = worker.reader.read(descriptor, batches: PortLane.batchesPerTurn) {
       datagram, source in
       counters.received &+= 1
       receive(datagram, from: source, base: UInt32(truncatingIfNeeded: base), arrival: index, now: now)
@@ -190,9 +199,10 @@ final class PortLane: @unchecked Sendable {
     var more = false
     for (sender, ring) in inbox.enumerated() {
       guard let ring else { continue }
-      let left = ring.drain(limit: PortLane.handOversPerTurn) { datagram, source, base in
+      let left = ring.drain(limit: PortLane.handOversPerTurn) { datagram, label in
         counters.takenOver &+= 1
-        receive(datagram, from: source, base: base, arrival: sender, now: now)
+        let base = label.load(fromByteOffset: PortLane.nameLength, as: UInt32.self)
+        receive(datagram, from: label, base: base, arrival: sender, now: now)
       }
       more = more || left
     }
@@ -217,7 +227,9 @@ final class PortLane: @unchecked Sendable {
       counters.unknownSource &+= 1
       return
     }
-    if ring.push(UnsafeRawBufferPointer(datagram), from: source, base: base) {
+    label.copyMemory(from: source, byteCount: PortLane.nameLength)
+    label.storeBytes(of: base, toByteOffset: PortLane.nameLength, as: UInt32.self)
+    if ring.push(UnsafeRawBufferPointer(datagram), label: label) {
       counters.handedOver &+= 1
       lanes[lane].signal()
     } else {

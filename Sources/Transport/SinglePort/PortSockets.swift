@@ -48,7 +48,7 @@ struct PortSockets {
     }
   }
 
-  fileprivate static func share(_ descriptor: Int32) {
+  static func share(_ descriptor: Int32) {
     var on: Int32 = 1
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, socklen_t(MemoryLayout<Int32>.size))
   }

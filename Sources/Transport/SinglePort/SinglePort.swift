@@ -109,8 +109,9 @@ package struct SinglePortStatistics: Sendable, Hashable {
   package var checks: UInt64 = 0
   /// Checks that were not: unknown user, wrong password, malformed.
   package var badChecks: UInt64 = 0
-  /// Peers, and ICE-TCP connections.
+  /// Peers, those of them with a socket of their own, and ICE-TCP connections.
   package var peers = 0
+  package var connectedSockets = 0
   package var connections = 0
   /// Connections that were refused or ended because of what they sent or did not send.
   package var connectionsRefused: UInt64 = 0
@@ -126,6 +127,7 @@ package struct SinglePortStatistics: Sendable, Hashable {
     all.checks &+= one.checks
     all.badChecks &+= one.badChecks
     all.peers += one.peers
+    all.connectedSockets += one.connectedSockets
     all.connections += one.connections
     all.connectionsRefused &+= one.connectionsRefused
   }

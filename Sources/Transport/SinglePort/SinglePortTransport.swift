@@ -19,6 +19,9 @@ package final class SinglePortTransport: PeerTransport {
   /// Something came over the selected path since the last `advance`, and how many packets were authentic by then.
   private var isHeard = false
   private var packetsHeard: UInt64 = 0
+  /// For the selected path, once it is busy.
+  private var socket: PathSocket?
+  private var packetsSent: UInt64 = 0
   private var isClosed = false
 
   /// What the peer's SDP said.
@@ -168,6 +171,33 @@ package final class SinglePortTransport: PeerTransport {
     }
     changes += ice.advance(to: now)
     if !changes.isEmpty { apply(changes, arrival: lane.index) }
+    connectIfBusy()
+  }
+
+  /// Once a second.
+  private func connectIfBusy() {
+    let sent = association.counters.packetsSent
+    let packets = sent &- packetsSent
+    packetsSent = sent
+    guard socket == nil, packets >= SinglePortTransport.busy || isArrivingElsewhere, let path = route.path,
+      let socket = lane.connect(path)
+    else { return }
+    lane.worker.sendQueue.flush()
+    self.socket = socket
+    sink.descriptor = socket.descriptor
+    sink.isConnected = true
+  }
+
+  /// Packets sent a second that make a path worth a socket of its own.
+  private static let busy: UInt64 = 20
+
+  private var isArrivingElsewhere: Bool { arrivals.contains { $0.path == route.path } }
+
+  private func disconnect() {
+    sink.isConnected = false
+    guard let socket else { return }
+    self.socket = nil
+    lane.disconnect(socket)
   }
 
   func streamEnded(_ path: PeerPath) {
@@ -178,6 +208,7 @@ package final class SinglePortTransport: PeerTransport {
   /// The port goes before its peers: nothing can be sent or taken any more.
   func portClosed() {
     events.emit(.failed(.closed))
+    disconnect()
     sink.descriptor = -1
     sink.relay = nil
     route.path = nil
@@ -221,6 +252,7 @@ package final class SinglePortTransport: PeerTransport {
     guard route.path != path else { return }
     // What is queued was meant for the path before.
     lane.worker.sendQueue.flush()
+    disconnect()
     route.path = path
     if path.isStream {
       let (lane, base) = (lane, path.base)
@@ -236,6 +268,7 @@ package final class SinglePortTransport: PeerTransport {
 
   private func stopSending() {
     lane.worker.sendQueue.flush()
+    disconnect()
     route.path = nil
     sink.descriptor = -1
     sink.relay = nil

@@ -14,8 +14,8 @@ internal import Synchronization
 /// never for packets. A turn is: wait for descriptors or a deadline, run what is ready, run the blocks deferred to the
 /// turn's end, send all queued packets.
 ///
-/// After a turn that took media the next one hears of media only `coalescing` later: at many packets a second one
-/// wake-up, which costs more than a packet, then serves many. Jobs, timers and connecting peers are always heard at
+/// While media flows it is heard of once in `coalescing`, or with the next timer if that is due at most a millisecond
+/// after that: at many packets a second one wake-up, which costs more than a packet, then serves many. Jobs, timers and connecting peers are always heard at
 /// once, and so is the first packet after a pause.
 ///
 /// `@unchecked Sendable`: `work`, `stopping` and `wakeDescriptor` may be touched from any thread; every other stored
@@ -37,11 +37,15 @@ package final class MediaWorker: SerialExecutor, @unchecked Sendable {
   private var deferred: [() -> Void] = []
   private var turnTime: Instant?
   private var mediaHeldUntil = Instant.zero
+  private var lastMedia = Instant.zero
   /// Set by a handler that left media behind: the next turn must not wait for more.
   var hasBacklog = false
   private var turns: UInt64 = 0
   /// Asynchronous closes of libnice agents that are still under way.
   var pendingCloses = 0
+
+  /// How much longer than `coalescing` media may wait for a timer.
+  private static let patience = Duration.milliseconds(1)
 
   private enum Work: Sendable {
     case job(UnownedJob)
@@ -149,9 +153,15 @@ package final class MediaWorker: SerialExecutor, @unchecked Sendable {
     let now = Instant.now()
     turnTime = now
     turns &+= 1
-    if poll.dispatch(ready, now: now) { mediaHeldUntil = hasBacklog ? now : now + coalescing }
-    hasBacklog = false
+    let tookMedia = poll.dispatch(ready, now: now)
     timers.fire(now: now)
+    if tookMedia { lastMedia = now }
+    if hasBacklog {
+      mediaHeldUntil = now
+    } else if lastMedia + coalescing * 2 > now {
+      mediaHeldUntil = max(mediaHeldUntil, endOfHold(now))
+    }
+    hasBacklog = false
     while !deferred.isEmpty {
       let blocks = deferred
       deferred = []
@@ -159,6 +169,14 @@ package final class MediaWorker: SerialExecutor, @unchecked Sendable {
     }
     sendQueue.flush()
     turnTime = nil
+  }
+
+  /// A timer that is due about then wakes the thread anyway: media waits for it, or comes with it.
+  private func endOfHold(_ now: Instant) -> Instant {
+    guard coalescing > .zero else { return now }
+    let end = now + coalescing
+    guard let timer = timers.nextDeadline, timer > now, timer <= end + MediaWorker.patience else { return end }
+    return timer
   }
 
   /// Ends the thread and waits for it. Close every transport of the worker first, and let no actor use it afterwards:

@@ -12,6 +12,8 @@ final class DatagramSink {
   /// Borrowed; -1 while there is none.
   var descriptor: Int32 = -1
   var destination = SocketStorage()
+  /// `descriptor` is connected to the destination.
+  var isConnected = false
   /// Takes one packet where the socket cannot be used directly (TURN, ICE-TCP); false when it was not sent.
   var relay: ((UnsafeRawBufferPointer) -> Bool)?
   /// Packets that the kernel or the relay refused.
@@ -143,6 +145,8 @@ final class SendQueue {
       return
     }
     if transmit(vectors, count: run, segment: run > 1 ? segment : 0, to: sink) { return }
+    // A connected socket tells an ICMP message of the past instead of sending; the peer may be back.
+    if errno == ECONNREFUSED, transmit(vectors, count: run, segment: run > 1 ? segment : 0, to: sink) { return }
     guard run > 1 else {
       sink.failures &+= 1
       return
@@ -157,10 +161,13 @@ final class SendQueue {
   ) -> Bool {
     calls &+= 1
     let length = sink.destination.length
+    let isConnected = sink.isConnected
     return withUnsafeMutablePointer(to: &sink.destination.storage) { name in
       var message = msghdr()
-      message.msg_name = UnsafeMutableRawPointer(name)
-      message.msg_namelen = length
+      if !isConnected {
+        message.msg_name = UnsafeMutableRawPointer(name)
+        message.msg_namelen = length
+      }
       message.msg_iov = first
       message.msg_iovlen = count
       if segment != 0 {
