@@ -9,6 +9,7 @@ import NIOPosix
 import SIP
 import SIPTransport
 import ServiceLifecycle
+import Speech
 import Store
 import Transport
 import UnixSignals
@@ -57,7 +58,8 @@ struct Server: Sendable {
     let rooms = RoomsPlane(
       configuration: configuration.roomPlane, router: configuration.router, media: media, loop: signalling.loop,
       keys: keys, logger: logger, failed: SystemReadings.failures("room", metrics), onEvent: { webhooks?.post($0) })
-    await gateway.serve(rooms: PhoneRooms(service: rooms.service, signalling: signalling), prompts: nil)
+    await gateway.serve(
+      rooms: PhoneRooms(service: rooms.service, signalling: signalling), prompts: PromptLibrary(logger: logger))
     let roomServices = RoomsServices(rooms: rooms.service, tokens: TokenVerifier(keys: keys), logger: logger)
 
     let feed = DirectoryFeed(store: store, signalling: signalling, logger: logger) { trunks in

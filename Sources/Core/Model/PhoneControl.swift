@@ -1,5 +1,3 @@
-package import Core
-
 /// A phone that is to be rung into a room.
 package struct DialOut: Sendable {
   /// Over which way.
@@ -52,6 +50,14 @@ package struct DialledPhone: Hashable, Sendable {
   package var identity: String
   /// `PA_…`.
   package var participantSID: String
+
+  package init(callID: String, sipCallID: String, room: String, identity: String, participantSID: String) {
+    self.callID = callID
+    self.sipCallID = sipCallID
+    self.room = room
+    self.identity = identity
+    self.participantSID = participantSID
+  }
 }
 
 /// Where a phone is moved to.
