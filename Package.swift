@@ -92,6 +92,7 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
       ]),
     // The room protocol of LiveKit's clients: generated messages (signaling/livekit/generate) and access tokens.
     module(

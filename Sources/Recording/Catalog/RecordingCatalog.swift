@@ -230,7 +230,8 @@ package final class RecordingCatalog: Sendable {
       logger.error("unfinished recordings cannot be read", metadata: ["error": "\(error)"])
       return
     }
-    for var recording in left {
+    // Kinds without a renderer are somebody else's.
+    for var recording in left where renderers.withLock({ $0[recording.kind] != nil }) {
       guard let name = recording.spool, access(path(of: name), R_OK) == 0 else {
         await fail(recording, "its spool is gone")
         continue
