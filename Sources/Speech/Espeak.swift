@@ -28,7 +28,6 @@ package actor Espeak: SpeechSource {
   /// What may be asked for: the library takes a name for part of a path where it knows it not.
   private var known: Set<String> = []
   private var variants: Set<String> = []
-  private var voice = ""
 
   /// Longer speech is cut, in seconds.
   private static let longest = 180
@@ -53,13 +52,8 @@ package actor Espeak: SpeechSource {
   package func speak(_ text: SpokenText, voice: String, speed: Double) throws(SpeechError) -> AudioClip {
     let sampleRate = try open()
     guard hasVoice(voice) else { throw .unknownVoice(voice) }
-    if voice != self.voice {
-      guard espeak_SetVoiceByName(voice) == EE_OK else {
-        self.voice = ""
-        throw .unknownVoice(voice)
-      }
-      self.voice = voice
-    }
+    // Also where it is the same: it begins each text from the same state.
+    guard espeak_SetVoiceByName(voice) == EE_OK else { throw .unknownVoice(voice) }
     // Words a minute; espeak-ng's own 175 is too fast for a telephone.
     let rate = speed.isFinite ? max(80, min(450, 155 * speed)) : 155
     espeak_SetParameter(espeakRATE, Int32(rate), 0)

@@ -53,9 +53,10 @@ struct Checks: Sendable {
   let configuration: Configuration
 
   func run() async -> [Finding] {
-    configurationFindings() + secretFindings() + listenerFindings() + mediaPortFindings() + singlePortFindings()
+    let speech = await speechFindings()
+    return configurationFindings() + secretFindings() + listenerFindings() + mediaPortFindings() + singlePortFindings()
       + certificateFindings()
-      + addressFindings() + dataFindings() + databaseFindings() + webFindings() + limitFindings()
+      + addressFindings() + dataFindings() + databaseFindings() + webFindings() + speech + limitFindings()
   }
 
   func configurationFindings() -> [Finding] {

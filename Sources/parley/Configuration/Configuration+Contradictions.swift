@@ -37,6 +37,13 @@ extension Configuration {
     require(
       http.listen != nil || http.tls.listen != nil || !(sip.udp + sip.tcp + sip.tls).isEmpty, "http.listen",
       "nothing would listen: http and sip are all off.")
+    require(
+      speech.voices[speech.language] != nil, "speech.language",
+      "speech.language is \(speech.language), which has no voice in speech.voices.")
+    require(
+      speech.service.voices.keys.allSatisfy { speech.voices[$0] != nil }, "speech.service.voices",
+      "speech.service.voices names a language without a voice in speech.voices: espeak-ng speaks where the service fails."
+    )
     problems += listenConflicts()
     for (name, secret) in keys.sorted(by: { $0.key < $1.key }) {
       if let wrong = DirectoryRules.problem(withKeyName: name) { problems.append(problem("keys", "keys: \(wrong)")) }

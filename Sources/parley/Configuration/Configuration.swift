@@ -1,3 +1,4 @@
+import Audio
 import Core
 
 /// All that can be set, with the defaults. `Settings.swift` names and explains each; nothing else reads them.
@@ -7,6 +8,7 @@ struct Configuration: Sendable {
   var media = MediaSection()
   var rooms = RoomsSection()
   var webhooks = WebhooksSection()
+  var speech = SpeechSection()
   var data = DataSection()
   var log = LogSection()
   var drain = DrainSection()
@@ -108,6 +110,29 @@ struct Configuration: Sendable {
     var key: String?
     var giveUp = Duration.seconds(86_400)
     var keep = Duration.seconds(7 * 86_400)
+  }
+
+  struct SpeechSection: Sendable {
+    var language = "en"
+    /// Language → voice of the built-in synthesizer.
+    var voices = ["en": "en-us", "de": "de"]
+    /// In percent.
+    var speed = 100
+    /// Nil: nothing is recorded.
+    var prompts: String?
+    /// In mebibytes.
+    var cacheSize = 256
+    /// Whose call progress tones callers hear.
+    var tones = CallProgressCountry.unitedStates
+    var service = SpeechServiceSection()
+  }
+
+  struct SpeechServiceSection: Sendable {
+    /// Nil: there is none.
+    var url: String?
+    /// Language → voice of the service.
+    var voices: [String: String] = [:]
+    var timeout = Duration.seconds(4)
   }
 
   struct DataSection: Sendable {

@@ -30,7 +30,7 @@ extension Configuration {
     ),
     Setting(
       "webhooks.urls", \.webhooks.urls,
-      Kind<String>.text("an http or https URL without user name, such as https://example.com/hook", accepts: isWebhook)
+      Kind<String>.text("an http or https URL without user name, such as https://example.com/hook", accepts: isWebURL)
         .list(orNone: "off"), in: Configuration(),
       "Where events of rooms are posted, signed as LiveKit signs them. Each URL gets every event, in order a room, again "
         + "and again until it answers 2xx or 4xx."),
@@ -45,7 +45,7 @@ extension Configuration {
       "How long delivered and failed webhooks are kept for replay."),
   ]
 
-  private static let isWebhook: @Sendable (String) -> Bool = { text in
+  static let isWebURL: @Sendable (String) -> Bool = { text in
     guard let scheme = ["http://", "https://"].first(where: { text.lowercased().hasPrefix($0) }) else { return false }
     let rest = text.dropFirst(scheme.count)
     let host = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }

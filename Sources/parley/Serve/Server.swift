@@ -58,8 +58,9 @@ struct Server: Sendable {
     let rooms = RoomsPlane(
       configuration: configuration.roomPlane, router: configuration.router, media: media, loop: signalling.loop,
       keys: keys, logger: logger, failed: SystemReadings.failures("room", metrics), onEvent: { webhooks?.post($0) })
-    await gateway.serve(
-      rooms: PhoneRooms(service: rooms.service, signalling: signalling), prompts: PromptLibrary(logger: logger))
+    let speech = configuration.speechService
+    let prompts = configuration.promptLibrary(service: speech, metrics: metrics, logger: logger)
+    await gateway.serve(rooms: PhoneRooms(service: rooms.service, signalling: signalling), prompts: prompts)
     let roomServices = RoomsServices(rooms: rooms.service, tokens: TokenVerifier(keys: keys), logger: logger)
 
     let feed = DirectoryFeed(store: store, signalling: signalling, logger: logger) { trunks in
@@ -96,7 +97,10 @@ struct Server: Sendable {
       })
     let services = ServiceGroup(
       configuration: .init(
-        services: (webhooks.map { [.init(service: $0)] } ?? []) + [.init(service: http), .init(service: upkeep)],
+        services: (webhooks.map { [.init(service: $0)] } ?? []) + [
+          .init(service: PromptWarmUp(library: prompts, service: speech, logger: logger)), .init(service: http),
+          .init(service: upkeep),
+        ],
         gracefulShutdownSignals: [.sigterm, .sigint],
         logger: logger))
     try await services.run()
