@@ -163,10 +163,14 @@ final class Conference {
 
   // MARK: Keys for the far end
 
-  /// Presses keys for the phone's far end, one after another. New ones wait until the old ones are through.
+  /// Presses keys for the phone's far end. New ones wait until the old ones are through.
   func press(_ text: String) {
     guard !text.isEmpty, let script = DigitScript(text) else { return }
-    if self.script == nil { self.script = script } else { return }
+    guard self.script == nil else {
+      self.script?.append(script)
+      return
+    }
+    self.script = script
     pressNext()
   }
 

@@ -45,19 +45,25 @@ struct FeatureKeys {
 
 /// Keys that are to be pressed for a far end, with pauses: `w` and `,` wait half a second.
 struct DigitScript {
+  static let limit = 256
   private var rest: Substring
 
   /// Nil where a character is neither key nor pause, or there are more than 256.
   init?(_ text: String) {
     let allowed = Set("0123456789*#ABCDW,")
     let text = text.uppercased().filter { !$0.isWhitespace }
-    guard text.count <= 256, text.allSatisfy(allowed.contains) else { return nil }
+    guard text.count <= Self.limit, text.allSatisfy(allowed.contains) else { return nil }
     rest = Substring(text)
   }
 
   enum Step: Hashable {
     case keys(String)
     case pause(Duration)
+  }
+
+  /// Puts another script behind this one, as far as there is room.
+  mutating func append(_ other: DigitScript) {
+    if rest.count + other.rest.count <= Self.limit { rest += other.rest }
   }
 
   /// The next keys or the next pause; nil at the end.

@@ -1,0 +1,221 @@
+"""Telephones in rooms: baresip over SIP and RTP, LiveKit's SDK over WebRTC, and the server's API over both."""
+
+import asyncio
+import contextlib
+import itertools
+
+import pytest
+from livekit import api, rtc
+
+from support.baresip import Baresip
+from support.rooms import DisconnectReason, House
+from support.server import ParleyServer
+
+SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
+PHONES = [f"127.0.0.{n}" for n in (31, 32, 33)]
+# Tones of the telephones, and of the SDK's participants: none another's harmonic or a DTMF frequency.
+TONES = {PHONES[0]: 1115, PHONES[1]: 1855, PHONES[2]: 2525}
+ANN, BEN, CY = 455, 595, 3055
+_numbers = itertools.count()
+ROOMS = 40
+
+
+@pytest.fixture(scope="session")
+def exchange(directory, webhooks):
+    """A server whose numbers +155507xx lead to rooms, for the telephones' addresses."""
+    parley = ParleyServer(
+        directory / "phones",
+        users=("1001",),
+        trunks=[{"name": "carrier", "host": f"{PHONES[0]}:5999", "codecs": ["PCMU", "PCMA", "G722"], "allow": ["127.0.0.32/28"]}],
+        numbers=[{"number": f"+155507{n:02}", "to": f"room:phones-{n:02}"} for n in range(ROOMS)],
+        **webhooks.sections,
+    )
+    parley.start()
+    yield parley
+    status = parley.stop()
+    assert status == 0, f"parley ended with {status}:\n{parley.log()[-3000:]}"
+
+
+@pytest.fixture
+def lobby(exchange, request):
+    """A room that has a number: `lobby.number`."""
+    request.node.log_start = len(exchange.log())
+    index = next(_numbers)
+    house = House(exchange, f"phones-{index:02}")
+    house.number = exchange.uri(f"+155507{index:02}")
+    yield house
+    assert exchange.alive, f"the server died:\n{exchange.log()[-4000:]}"
+
+
+@pytest.fixture
+def phones():
+    """Makes telephones: phones(0, codecs=("G722",))."""
+    with contextlib.ExitStack() as stack:
+        def make(index=0, **options):
+            address = PHONES[index]
+            return stack.enter_context(Baresip(address, TONES[address], name=f"phone{index}", **options))
+
+        yield make
+
+
+async def dial(phone, number):
+    await asyncio.to_thread(phone.dial, number)
+    await asyncio.to_thread(phone.wait, "CALL_ESTABLISHED")
+
+
+async def listen(phone, seconds):
+    return (await asyncio.to_thread(phone.listen, seconds)).last(1)
+
+
+async def phone_of(guest, timeout=8.0):
+    """The telephone's participant as the guest sees it."""
+    def find():
+        return next((one for one in guest.room.remote_participants.values() if one.kind == SIP), None)
+
+    return await guest.until(find, timeout, "seeing a telephone")
+
+
+async def test_a_telephone_is_a_participant_heard_and_hearing(lobby, phones, webhooks):
+    ann = await lobby.join("ann")
+    await ann.speak(ANN)
+    phone = phones()
+    await dial(phone, lobby.number)
+    seen = await phone_of(ann)
+    publication = await ann.publication(seen.identity, rtc.TrackSource.SOURCE_MICROPHONE)
+    assert publication.kind == rtc.TrackKind.KIND_AUDIO and not publication.muted
+    assert seen.attributes["sip.callStatus"] == "active"
+    assert seen.attributes["sip.trunkID"] == "carrier"
+    assert seen.attributes["sip.trunkPhoneNumber"] == lobby.number.split(":")[1].split("@")[0]
+    assert seen.attributes["sip.callID"] and seen.attributes["sip.phoneNumber"]
+    await ann.hears(seen.identity, TONES[PHONES[0]])
+    heard = await listen(phone, 2)
+    assert heard.is_tone(ANN), heard
+    joined = await asyncio.to_thread(
+        webhooks.wait, "participant_joined", lobby.room, lambda event: event.participant.kind == 3
+    )
+    assert joined.participant.identity == seen.identity
+    await asyncio.to_thread(phone.hang_up)
+    await ann.misses(seen.identity)
+    left = await asyncio.to_thread(
+        webhooks.wait, "participant_left", lobby.room, lambda event: event.participant.identity == seen.identity
+    )
+    assert left.participant.disconnect_reason == DisconnectReason.CLIENT_INITIATED
+    call = await asyncio.to_thread(lobby.server.record, to=lobby.number.split(":")[1].split("@")[0])
+    assert [leg["kind"] for leg in call["legs"]] == ["trunk", "room"] and call["outcome"] == "answered"
+
+
+async def test_the_api_mutes_a_telephone_and_sends_it_away(lobby, phones):
+    ann = await lobby.join("ann")
+    phone = phones()
+    await dial(phone, lobby.number)
+    seen = await phone_of(ann)
+    publication = await ann.publication(seen.identity)
+    await ann.hears(seen.identity, TONES[PHONES[0]])
+    await lobby.api.room.mute_published_track(
+        api.MuteRoomTrackRequest(room=lobby.room, identity=seen.identity, track_sid=publication.sid, muted=True)
+    )
+    await ann.event("track_muted", lambda one, _: one.identity == seen.identity)
+    await asyncio.sleep(0.3)
+    assert (await ann.listen(seen.identity)).is_silent
+    await lobby.api.room.update_participant(
+        api.UpdateParticipantRequest(room=lobby.room, identity=seen.identity, name="Uncle", attributes={"a": "b"})
+    )
+    await ann.until(lambda: seen.name == "Uncle" and seen.attributes.get("a") == "b")
+    await lobby.api.room.remove_participant(api.RoomParticipantIdentity(room=lobby.room, identity=seen.identity))
+    await ann.misses(seen.identity)
+    await asyncio.to_thread(phone.wait, "CALL_CLOSED")
+
+
+async def test_the_end_of_the_room_ends_its_calls(lobby, phones):
+    ann = await lobby.join("ann")
+    phone = phones()
+    await dial(phone, lobby.number)
+    await phone_of(ann)
+    await lobby.api.room.delete_room(api.DeleteRoomRequest(room=lobby.room))
+    await asyncio.to_thread(phone.wait, "CALL_CLOSED")
+
+
+async def test_a_full_room_is_a_busy_line(lobby, phones):
+    await lobby.api.room.create_room(api.CreateRoomRequest(name=lobby.room, max_participants=1))
+    await lobby.join("ann")
+    phone = phones()
+    await asyncio.to_thread(phone.dial, lobby.number)
+    closed = await asyncio.to_thread(phone.wait, "CALL_CLOSED")
+    assert "486" in closed.get("param", ""), closed
+
+
+async def test_keys_go_to_the_room_and_come_from_it(lobby, phones):
+    ann = await lobby.join("ann")
+    phone = phones()
+    await dial(phone, lobby.number)
+    seen = await phone_of(ann)
+    await ann.publication(seen.identity)
+    await asyncio.to_thread(phone.send_digits, "12#")
+
+    def keys():
+        return "".join(one[0].digit for name, one in ann.events if name == "sip_dtmf_received")
+
+    await ann.until(lambda: keys() == "12#", what="the keys in the room")
+    await ann.local.publish_dtmf(code=7, digit="7")
+    await ann.local.publish_dtmf(code=11, digit="#")
+    await asyncio.sleep(1)
+    assert await asyncio.to_thread(phone.digits_heard) == "7#"
+
+
+async def test_codes_mute_and_raise_the_hand(lobby, phones):
+    ann = await lobby.join("ann")
+    phone = phones()
+    await dial(phone, lobby.number)
+    seen = await phone_of(ann)
+    await ann.hears(seen.identity, TONES[PHONES[0]])
+    await asyncio.to_thread(phone.send_digits, "*6")
+    await ann.event("track_muted", lambda one, _: one.identity == seen.identity)
+    await asyncio.to_thread(phone.send_digits, "*6")
+    await ann.event("track_unmuted", lambda one, _: one.identity == seen.identity)
+    await ann.hears(seen.identity, TONES[PHONES[0]])
+    await asyncio.to_thread(phone.send_digits, "*9")
+    await ann.until(lambda: int(seen.attributes.get("hand", "0")) > 1_600_000_000_000, what="a hand")
+    await asyncio.to_thread(phone.send_digits, "*9")
+    await ann.until(lambda: "hand" not in seen.attributes, what="no hand")
+    assert not ann.count("sip_dtmf_received"), "codes are no keys"
+
+
+async def test_a_held_telephone_puts_no_music_into_the_room(lobby, phones):
+    ann = await lobby.join("ann")
+    phone = phones()
+    await dial(phone, lobby.number)
+    seen = await phone_of(ann)
+    await ann.hears(seen.identity, TONES[PHONES[0]])
+    await asyncio.to_thread(phone.hold)
+    await asyncio.sleep(0.5)
+    assert (await ann.listen(seen.identity)).is_silent
+    await asyncio.to_thread(phone.resume)
+    await ann.hears(seen.identity, TONES[PHONES[0]])
+
+
+async def test_six_tones_each_hears_the_other_five_and_never_itself(lobby, phones):
+    tones = {"ann": ANN, "ben": BEN, "cy": CY}
+    guests = [await lobby.join(name) for name in tones]
+    for guest in guests:
+        await guest.speak(tones[guest.identity], level=-20)
+    lines = [phones(index) for index in range(3)]
+    speakers = dict(tones)
+    for line in lines:
+        known = set(guests[0].room.remote_participants)
+        await dial(line, lobby.number)
+        await guests[0].until(lambda: set(guests[0].room.remote_participants) - known, what="another telephone")
+        (identity,) = set(guests[0].room.remote_participants) - known
+        speakers[identity] = TONES[line.address]
+    # Each of the SDK's participants has a track of everybody else's.
+    for guest in guests:
+        for identity, tone in speakers.items():
+            if identity != guest.identity:
+                await guest.hears(identity, tone, timeout=20)
+    # A telephone has one mix of them.
+    everybody = set(tones.values()) | set(TONES.values())
+    for line in lines:
+        own = TONES[line.address]
+        heard = await listen(line, 2)
+        levels = {tone: heard.tone(tone) for tone in everybody}
+        assert all(levels[tone] > -45 for tone in everybody - {own}), (own, levels)
+        assert levels[own] < -55, (own, levels)
