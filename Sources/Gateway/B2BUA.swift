@@ -30,6 +30,9 @@ final class B2BUA {
   /// Where phones are led to; nil where no rooms are served.
   var rooms: (any ConferenceRooms)?
   var prompts: (any Prompts)?
+  var recorder: (any CallRecorder)?
+  /// Brings what befalls a call's recording to its mailbox, from any thread.
+  var deliverRecording: @Sendable (_ call: String, RecordingEvent) -> Void = { _, _ in }
   var pinGuard = PINGuard()
   /// Read anew at each use: a call's events await the media workers, and time passes meanwhile.
   var now: Instant { dependencies.now() }

@@ -33,6 +33,12 @@ package struct GatewayConfiguration: Sendable {
   package var menu = DialInMenu.Configuration()
   /// The codecs that users' legs are offered, in order.
   package var userCodecs: [AudioCodec] = [.opus, .g722, .pcmu, .pcma]
+  /// Every call is recorded, whatever its users, numbers, routes and trunks say.
+  package var recordsAllCalls = false
+  /// Users begin and pause recordings by keys: `*1`, `*2`.
+  package var hasRecordingKeys = true
+  /// What both sides hear when their call begins to be recorded.
+  package var recordingNotice = RecordingNotice.none
   /// User-Agent and Server header.
   package var product = "Parley"
 

@@ -113,6 +113,7 @@ extension Call {
     }
     if let leaving, leaving.hasMedia { sources.append((leaving.id, .silence)) }
     if !sources.isEmpty { await setSources(sources) }
+    await mediaChanged()
   }
 
   /// Joins the caller and `leg`, which may not have answered yet (early media).
@@ -197,8 +198,11 @@ extension Call {
       await end(by: .system, status: 200, reason: "no media from \(leg.record.party)")
     case .dtmf(let digit):
       logger.debug("digit", metadata: ["leg": "\(leg.record.party)", "digit": "\(digit)"])
+      await recordingKey(digit, from: leg)
       if leg === caller { await conferenceMedia(event) }
-    case .clipEnded: if leg === caller { await conferenceMedia(event) }
+    case .clipEnded:
+      if await recordingNoticeEnded(leg) { return }
+      if leg === caller { await conferenceMedia(event) }
     case .firstPacket, .mediaResumed: break
     }
   }

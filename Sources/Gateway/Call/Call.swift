@@ -38,6 +38,7 @@ final class Call {
   var invitedHeaders: [String: String] = [:]
   /// One side waits while another target rings.
   var transfer: Transfer?
+  let recording = CallRecording()
   /// Legs that have handed over their side and are about to leave.
   var departing: [SIPLeg] = []
   /// The user whose calls this one is counted among: who called, or transferred to a trunk.
@@ -104,6 +105,7 @@ final class Call {
     case .surrender(let leg, let other): await surrender(leg, to: other)
     case .surrendered(let legs, let other): await adopt(legs, from: other)
     case .seat(let seat, let event): await self.seat(seat, event)
+    case .recording(let event): await handle(recording: event)
     case .hangUp(let status, let reason): await end(by: .system, status: status, reason: reason)
     }
   }
@@ -204,6 +206,7 @@ final class Call {
   /// Lets go of a leg that another call takes over; what it did here stays in the record.
   func detach(_ leg: SIPLeg) {
     members.removeAll { $0 === leg }
+    stopRecording(of: leg)
     var past = leg.record
     past.endedAt = .now()
     past.reason = "transferred"
@@ -261,6 +264,7 @@ final class Call {
     record.reason = reason
     leaveConference(status: bestFailure?.status ?? record.status)
     await closeLegs(legs, reason: reason)
+    endRecording(reason: reason)
     core.metrics.callEnded(record.outcome)
     logger.info(
       "call ended",

@@ -27,6 +27,8 @@ enum CallEvent {
   case surrendered([SIPLeg], from: Call)
   /// Something befell a phone's seat in a room.
   case seat(SeatID, SeatEvent)
+  /// Something befell the call's recording, or is asked of it.
+  case recording(RecordingEvent)
   /// The operator or a drain ends the call.
   case hangUp(status: Int, reason: String)
 }

@@ -52,12 +52,12 @@ package struct Directory: Sendable {
   /// Order: numbers and extensions, user names, then routes by position.
   package func route(dialledByUser dialled: String) -> RoutedCall? {
     let number = DialledNumber.normalized(dialled)
-    if let rule = numbers[number] { return RoutedCall(target: rule.to, number: number) }
+    if let rule = numbers[number] { return RoutedCall(target: rule.to, number: number, record: rule.record) }
     if usersByName[dialled] != nil { return RoutedCall(target: .user(dialled), number: dialled) }
     for route in routes {
       guard let match = try? route.expression.wholeMatch(in: number) else { continue }
       let rewritten = route.rule.number.map { substitute($0, match.output) } ?? number
-      return RoutedCall(target: route.rule.to, number: rewritten)
+      return RoutedCall(target: route.rule.to, number: rewritten, record: route.rule.record)
     }
     return nil
   }
@@ -68,7 +68,7 @@ package struct Directory: Sendable {
     let number = DialledNumber.normalized(called)
     let alternatives = number.first == "+" ? [number, String(number.dropFirst())] : [number, "+" + number]
     for candidate in alternatives {
-      if let rule = numbers[candidate] { return RoutedCall(target: rule.to, number: number) }
+      if let rule = numbers[candidate] { return RoutedCall(target: rule.to, number: number, record: rule.record) }
     }
     return nil
   }
@@ -116,11 +116,14 @@ package struct RoutedCall: Sendable, Hashable {
   package let number: String
   /// What `DialInDispatcher.dispatch` is to be asked; the target's room is empty then.
   package let dialIn: DialInCall?
+  /// The number or route says that the call is recorded.
+  package let record: Bool
 
-  package init(target: RouteTarget, number: String, dialIn: DialInCall? = nil) {
+  package init(target: RouteTarget, number: String, dialIn: DialInCall? = nil, record: Bool = false) {
     self.target = target
     self.number = number
     self.dialIn = dialIn
+    self.record = record
   }
 }
 
