@@ -25,9 +25,9 @@ class Baresip:
 
     `answer`: "auto" or "manual". `register`: (host, port, user, password, domain) to register there."""
 
-    def __init__(self, address, tone, answer="auto", codecs=("PCMU", "PCMA"), register=None, name="carrier"):
+    def __init__(self, address, tone, answer="auto", codecs=("PCMU", "PCMA"), register=None, name="carrier", port=None):
         self.address, self.name, self.rate = address, name, RATES.get(codecs[0], 8000)
-        self.port, self.control_port = free_port(address), free_port(address)
+        self.port, self.control_port = port or free_port(address), free_port(address)
         self.directory = Path(tempfile.mkdtemp(prefix="parley-baresip."))
         self.tone = tone
         samples = audio.tone(tone, self.rate, 1) if tone else audio.silence(self.rate, 1)

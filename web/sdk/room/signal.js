@@ -44,6 +44,8 @@ export class RoomSignal extends Emitter {
     const query = new URLSearchParams({
       access_token: token, auto_subscribe: '1', adaptive_stream: '1', sdk: 'js', version: '2.9.0', protocol: '15', frames: 'json',
     });
+    // Firefox calls a track in its descriptions something else than `track.id`: the server has to know.
+    if (/\bFirefox\//.test(globalThis.navigator?.userAgent ?? '')) query.set('browser', 'firefox');
     if (resume?.sid) {
       query.set('reconnect', '1');
       query.set('sid', resume.sid);
