@@ -69,7 +69,7 @@ extension B2BUA {
     sessionPolicy.offer(in: &request)
     let leg = SIPLeg(
       id: nextLegID(), isCaller: false, party: party, core: self, host: call.host, callID: callID, localTag: tag,
-      destination: destination, request: request, profile: profile, codecs: codecs, index: call.members.count)
+      destination: destination, request: request, profile: profile, codecs: codecs, index: call.nextIndex)
     if case .trunk(let trunk) = party, let username = trunk.username, let password = trunk.password {
       leg.credentials = DigestClient(username: username, password: Secret(password))
     }

@@ -129,12 +129,19 @@ extension B2BUA {
     }
   }
 
-  /// A registration of the same instance on a new flow: its legs follow (RFC 5626 §4.2).
+  /// A registration of the same instance on a new flow: its legs follow (RFC 5626 §4.2). Those of the page before do not,
+  /// when a new page has taken the browser's place: it knows nothing of them and comes with a Replaces, if at all.
   private func moved(_ user: String, _ binding: Binding) {
     guard let instance = binding.instanceID else { return }
     for call in calls.values {
-      for leg in call.legs where leg.instance == instance && leg.party.name == user {
+      for leg in call.legs where leg.instance == instance && leg.party.name == user && leg.isUser {
+        if let target = leg.dialog?.remoteTarget, target.isInvalidDomain, binding.uri.isInvalidDomain,
+          target.host.lowercased() != binding.uri.host.lowercased()
+        {
+          continue
+        }
         leg.moved(to: binding.destination)
+        enqueue(.reachable(leg), to: call)
       }
     }
   }
@@ -148,8 +155,11 @@ extension B2BUA {
       if let header { response.headers.set(header.0, header.1) }
       respond(response, to: transaction)
     }
-    if isDraining { return refuse(503, "draining", (.retryAfter, "30")) }
-    if calls.count >= configuration.maximumCalls { return refuse(503, "too-many-calls", (.retryAfter, "10")) }
+    let replacing = request.headers.contains(.replaces)
+    if isDraining, !replacing { return refuse(503, "draining", (.retryAfter, "30")) }
+    if calls.count >= configuration.maximumCalls, !replacing {
+      return refuse(503, "too-many-calls", (.retryAfter, "10"))
+    }
     let maxForwards = request.headers.maxForwards ?? 70
     if maxForwards <= 0 { return refuse(483, "too-many-hops") }
     if let minimum = tooShortSession(request) { return refuse(422, "session-too-short", (.minSE, "\(minimum)")) }
@@ -157,7 +167,8 @@ extension B2BUA {
 
     let from = request.headers.from
     let known = userOfFlow(flow, from: from?.uri.user)
-    if known == nil {
+    // Only users replace; a carrier is asked to prove that it is one.
+    if known == nil, !replacing {
       let trunk = trunk(of: flow)
       var dialled = dialled
       var routed = trunk == nil ? nil : directory.route(calledFromTrunk: dialled)
@@ -181,6 +192,7 @@ extension B2BUA {
       metrics.refused("unauthenticated-invite")
       return
     }
+    if replacing { return replace(request, transaction, flow, by: user) }
     if callsCharged(to: user.name) >= configuration.maximumCallsPerUser { return refuse(486, "too-many-calls-of-user") }
     begin(
       request, transaction, flow, party: .user(user.name), from: user.name, dialled: dialled,
@@ -212,7 +224,7 @@ extension B2BUA {
     let record = CallRecord(
       id: RandomToken.hex(bytes: 12), from: from, fromDisplay: display, to: dialled,
       direction: isTrunk ? .inbound : isOutbound ? .outbound : .internal, startedAt: .now())
-    let caller = makeCallerLeg(request, transaction, flow, party: party)
+    let caller = makeCallerLeg(request, transaction, flow, party: party, host: host(for: party, routed: routed))
     let call = makeCall(
       caller: caller, routed: routed ?? RoutedCall(target: .user(""), number: dialled), record: record)
     call.maxForwards = maxForwards - 1
@@ -227,8 +239,8 @@ extension B2BUA {
     calls.values.count { $0.responsible == user && $0 !== call }
   }
 
-  private func makeCallerLeg(
-    _ request: SIPRequest, _ transaction: ServerTransactionID, _ flow: Flow, party: SIPLeg.Party
+  func makeCallerLeg(
+    _ request: SIPRequest, _ transaction: ServerTransactionID, _ flow: Flow, party: SIPLeg.Party, host: MediaHost
   ) -> SIPLeg {
     let tag = transactions.localTag(of: transaction) ?? newTag()
     let codecs: [AudioCodec] =
@@ -238,7 +250,7 @@ extension B2BUA {
       case .room: []
       }
     let leg = SIPLeg(
-      id: nextLegID(), isCaller: true, party: party, core: self, host: nextHost(),
+      id: nextLegID(), isCaller: true, party: party, core: self, host: host,
       callID: request.headers.callID ?? "", localTag: tag, destination: .flow(flow), request: request,
       profile: Self.wantsWebRTC(request, flow) ? .webRTC : .rtp, codecs: codecs, index: 0)
     leg.serverInvite = transaction

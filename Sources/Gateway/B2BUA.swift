@@ -104,12 +104,13 @@ final class B2BUA {
   }
 
   /// A trunk is reached over a new connection. A browser's unanswered INVITE can never be answered: nothing leads back
-  /// (RFC 7118 §5); its running call waits for a new registration, as its media may be well.
+  /// (RFC 7118 §5); its running call is held.
   private func lost(_ flow: Flow, of leg: SIPLeg) {
     if case .trunk(let trunk) = leg.party {
       if let destination = destination(of: trunk) { leg.destination = destination }
-    } else if flow.transport.isWebSocket, leg.isCaller, let call = leg.call {
-      enqueue(.callerLost(leg), to: call)
+    } else if flow.transport.isWebSocket, let call = leg.call {
+      if leg.isCaller { enqueue(.callerLost(leg), to: call) }
+      enqueue(.cutOff(leg), to: call)
     }
   }
 

@@ -25,6 +25,8 @@ package struct GatewayConfiguration: Sendable {
   package var registrar = RegistrarPolicy()
   /// How long a leg whose media path was lost may look for a new one before the call ends.
   package var mediaRecovery: Duration = .seconds(30)
+  /// How long a browser's call is held whose connection and media are gone.
+  package var survival: Duration = .seconds(30)
   /// How long running calls may finish after SIGTERM.
   package var drainTimeout: Duration = .seconds(30)
   /// Trunks whose peers may transfer calls, to numbers that are called from there.

@@ -24,9 +24,12 @@ final class Agent: Sendable {
   let name: String
   let flow: Flow
   let instance: String?
+  /// A browser's page: its contact is `page.invalid`.
+  let page: String?
   private let counter = Atomic<Int>(0)
 
-  init(_ world: World, _ name: String, _ flow: Flow, instance: String? = nil) {
+  init(_ world: World, _ name: String, _ flow: Flow, instance: String? = nil, page: String? = nil) {
+    self.page = page
     self.world = world
     self.name = name
     self.flow = flow
@@ -41,18 +44,21 @@ final class Agent: Sendable {
 
   /// A phone that has registered over a connection of its own.
   static func phone(
-    _ world: World, _ name: String, _ id: UInt64, transport: TransportProtocol = .tcp, instance: String? = nil
+    _ world: World, _ name: String, _ id: UInt64, transport: TransportProtocol = .tcp, instance: String? = nil,
+    page: String? = nil
   ) async throws -> Agent {
     let flow = Flow(
       id: id, transport: transport, local: SocketAddress("127.0.0.1:5060")!,
       remote: SocketAddress("127.0.0.20:\(10_000 + id)")!)
-    let agent = Agent(world, name, flow, instance: instance)
+    let agent = Agent(world, name, flow, instance: instance, page: page)
     #expect(try await agent.register().status == 200)
     return agent
   }
 
   var remote: SocketAddress { flow.remote }
-  var contact: String { "<sip:\(name)@\(flow.remote);transport=\(flow.transport.uriParameter)>" }
+  var contact: String {
+    "<sip:\(name)@\(page.map { "\($0).invalid" } ?? "\(flow.remote)");transport=\(flow.transport.uriParameter)>"
+  }
 
   func unique() -> String {
     "\(name.filter(\.isNumber))-\(flow.id)-\(counter.wrappingAdd(1, ordering: .relaxed).newValue)"

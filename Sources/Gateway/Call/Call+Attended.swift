@@ -69,7 +69,7 @@ extension Call {
       return
     }
     for leg in moved {
-      leg.record.index = members.count
+      leg.record.index = nextIndex
       add(leg)
       if leg.sessionTimer != nil { leg.scheduleSessionTimer() }
     }
@@ -83,7 +83,7 @@ extension Call {
 
   /// A leg that arrives when nobody waits for it any more.
   private func turnAway(_ leg: SIPLeg) async {
-    leg.record.index = members.count
+    leg.record.index = nextIndex
     add(leg)
     leg.hangUp(reason: "the transfer was given up")
     await closeLegs([leg], reason: "the transfer was given up")

@@ -122,8 +122,8 @@ extension Call {
   private func joined(_ callee: SIPLeg) -> [(LegID, HostedSource)] {
     guard callee.hasMedia, caller.hasMedia else { return [] }
     return [
-      (caller.id, callee.isHeldByPeer ? .holdMusic : .leg(callee.id)),
-      (callee.id, caller.isHeldByPeer ? .holdMusic : .leg(caller.id)),
+      (caller.id, callee.isHeldByPeer || callee.isAway ? .holdMusic : .leg(callee.id)),
+      (callee.id, caller.isHeldByPeer || caller.isAway ? .holdMusic : .leg(caller.id)),
     ]
   }
 
@@ -160,13 +160,16 @@ extension Call {
         480, reason: "nobody answered", by: .system, cause: rang ? 480 : 408, outcome: rang ? .noAnswer : .failed)
     case .transferNoAnswer: await transferNotAnswered()
     case .farewell(let id): await farewell(id)
+    case .survival, .pulse, .revive: await survivalTimer(timer)
     case .featureKey, .conferenceDigits, .conferenceFarewell, .conferenceLimit, .menu, .hostWatch:
       await conferenceTimer(timer)
     case .mediaRecovery(let id):
-      guard let leg = legs.first(where: { $0.id == id }) else { return }
+      // A leg that is cut off too has its own time.
+      guard let leg = legs.first(where: { $0.id == id }), leg.outage?.isCutOff != true else { return }
       await end(by: .system, status: 200, reason: "the media path of \(leg.record.party) was lost")
     case .goodbye(let id):
-      guard let leg = legs.first(where: { $0.id == id }) else { return }
+      // Without its connection the page may be about to be loaded anew.
+      guard let leg = legs.first(where: { $0.id == id }), leg.outage?.isCutOff != true else { return }
       await ended(by: leg, reason: "left without a BYE")
     case .session(let id):
       guard let leg = legs.first(where: { $0.id == id }) else { return }
@@ -180,20 +183,29 @@ extension Call {
     switch event {
     case .iceConnected(let local, let remote):
       core.cancelTimer(.mediaRecovery(leg.id), of: self)
+      await mediaMended(leg)
       logger.debug(
         "ICE connected", metadata: ["leg": "\(leg.record.party)", "local": "\(local)", "remote": "\(remote)"])
     case .iceDisconnected:
       core.setTimer(.mediaRecovery(leg.id), of: self, after: core.configuration.mediaRecovery)
+      await mediaBroke(leg)
     case .transportConnected(let profile):
+      leg.wasConnected = true
       logger.debug("DTLS connected", metadata: ["leg": "\(leg.record.party)", "profile": "\(profile)"])
     case .transportFailed(let why) where transfer?.ringing.contains(where: { $0 === leg }) ?? false:
       leg.cancel(reason: nil)
       await failed(leg, status: 503, reason: "the media of \(leg.record.party) failed: \(why)")
+    case .transportFailed(let why) where leg.wasConnected && leg.isUser && phase == .answered:
+      logger.notice("media path lost", metadata: ["leg": "\(leg.record.party)", "why": "\(why)"])
+      core.setTimer(.mediaRecovery(leg.id), of: self, after: core.configuration.mediaRecovery)
+      await mediaBroke(leg)
     case .transportFailed(let why):
       await end(by: .system, status: 200, reason: "the media of \(leg.record.party) failed: \(why)")
     case .transportClosedByPeer:
       // A browser that hangs up closes its media at once; the BYE may come behind it, by another way.
       core.setTimer(.goodbye(leg.id), of: self, after: .seconds(2))
+      if phase == .answered { await mediaBroke(leg) }
+    case .mediaTimeout where leg.outage != nil: break
     case .mediaTimeout:
       await end(by: .system, status: 200, reason: "no media from \(leg.record.party)")
     case .dtmf(let digit):

@@ -101,6 +101,9 @@ final class Call {
     case .requestFailed(let leg, let transaction, let failure): await leg.requestFailed(transaction, failure)
     case .media(let leg, let event): await media(leg, event)
     case .timer(let timer): await fired(timer)
+    case .cutOff(let leg): await cutOff(leg)
+    case .reachable(let leg): await reachable(leg)
+    case .replace(let old, let new): await replace(old, by: new)
     case .transfer(let leg, let target, let request): await transfer(leg, to: target, request: request)
     case .surrender(let leg, let other): await surrender(leg, to: other)
     case .surrendered(let legs, let other): await adopt(legs, from: other)
@@ -202,6 +205,9 @@ final class Call {
     members.append(leg)
     store(leg)
   }
+
+  /// The index of the next leg's record.
+  var nextIndex: Int { max(members.count, (record.legs.map(\.index).max() ?? -1) + 1) }
 
   /// Lets go of a leg that another call takes over; what it did here stays in the record.
   func detach(_ leg: SIPLeg) {

@@ -21,6 +21,12 @@ enum CallEvent {
   case timer(CallTimer)
   /// An operator, or a room, moves a leg to another target.
   case transfer(SIPLeg, to: RoutedCall, TransferRequest)
+  /// The connection of an answered browser's leg closed.
+  case cutOff(SIPLeg)
+  /// Its page has registered again, or speaks again, over another connection.
+  case reachable(SIPLeg)
+  /// A new dialog of the same user takes a leg's place.
+  case replace(SIPLeg, by: SIPLeg)
   /// Another call wants whoever a leg of this one talks to.
   case surrender(SIPLeg, to: Call)
   /// What another call has let go of.
@@ -38,7 +44,8 @@ extension CallEvent {
   var leg: SIPLeg? {
     switch self {
     case .request(let leg, _, _, _), .acknowledged(let leg, _), .cancelled(let leg, _), .callerLost(let leg),
-      .acknowledgementMissing(let leg), .response(let leg, _, _), .requestFailed(let leg, _, _), .media(let leg, _):
+      .acknowledgementMissing(let leg), .cutOff(let leg), .reachable(let leg), .replace(let leg, _),
+      .response(let leg, _, _), .requestFailed(let leg, _, _), .media(let leg, _):
       leg
     default: nil
     }
@@ -59,6 +66,12 @@ enum CallTimer: Hashable {
   case mediaRecovery(LegID)
   /// A leg whose far end closed its media said no BYE.
   case goodbye(LegID)
+  /// A leg that lost its connection or its media has not come back.
+  case survival(LegID)
+  /// Whether packets still come from such a leg.
+  case pulse(LegID)
+  /// Its page is back, its media not.
+  case revive(LegID)
   /// The target of a transfer did not answer.
   case transferNoAnswer
   /// A leg that has transferred its call said no BYE.

@@ -15,7 +15,11 @@ extension SIPLeg {
       core.respond(makeResponse(481, to: request), to: transaction)
       return
     }
-    if flow.transport.isReliable || isUser { moved(to: .flow(flow)) }
+    if flow.transport.isReliable || isUser {
+      moved(to: .flow(flow))
+      // A request over a new flow is as good as a registration.
+      await call?.reachable(self)
+    }
     let unsupported = core.unsupported(request)
     guard unsupported.isEmpty else {
       var response = makeResponse(420, to: request)
@@ -110,6 +114,7 @@ extension SIPLeg {
       var renewed = parameters(local)
       renewed.setup = session?.dtlsRole ?? .passive
       session?.updateTransport(.webRTC(renewed, address: Self.defaultAddress(local.candidates)))
+      outage?.isBeingMended = true
     }
     let answer = try session?.makeAnswer()
     try await applyNegotiated()

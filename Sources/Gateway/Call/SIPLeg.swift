@@ -73,6 +73,10 @@ final class SIPLeg {
   /// The far end takes UPDATE (its Allow).
   var peerAllowsUpdate = false
   var sessionTimer: SessionTimer?
+  /// Its connection or its media is gone, and awaited.
+  var outage: Outage?
+  /// Its media has been connected once.
+  var wasConnected = false
   /// Of the far end's last REFER.
   var subscription: ReferSubscription?
   var hasBeenReferred = false

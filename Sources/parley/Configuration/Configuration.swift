@@ -5,6 +5,7 @@ import Core
 struct Configuration: Sendable {
   var http = HTTPSection()
   var sip = SIPSection()
+  var calls = CallsSection()
   var media = MediaSection()
   var rooms = RoomsSection()
   var webhooks = WebhooksSection()

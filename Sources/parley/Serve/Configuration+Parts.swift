@@ -13,6 +13,8 @@ extension Configuration {
     gateway.domain = sip.domain
     gateway.realm = sip.effectiveRealm
     gateway.noAnswerTimeout = sip.noAnswer
+    gateway.survival = calls.survival
+    gateway.transferringTrunks = Set(calls.transferTrunks)
     gateway.sessionExpires = UInt32(clamping: Int(sip.sessionExpires.inSeconds))
     gateway.minimumSessionExpires = UInt32(clamping: Int(sip.minSE.inSeconds))
     gateway.maximumCalls = sip.limits.calls
