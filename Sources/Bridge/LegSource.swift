@@ -1,10 +1,5 @@
 package import Audio
 
-/// Where in the world it rings: the cadence of the ringback tone.
-package enum Ringback: Sendable, Hashable {
-  case northAmerica, europe, unitedKingdom
-}
-
 /// What the far end of a leg hears.
 package enum LegSource {
   /// Nothing is sent; RTCP goes on.
@@ -19,7 +14,8 @@ package enum LegSource {
   /// 1,004 Hz at 0 dBm0.
   case milliwatt
   case holdMusic
-  case ringback(Ringback)
+  /// Ringback, busy and the like, as a country knows them.
+  case tones(CallProgressTone)
   /// A recorded sound; where it does not loop its end is told as `MediaLegEvent.clipEnded`, and silence follows.
   case clip(AudioClip, loops: Bool)
   /// What everybody else in a conference says. What the far end says goes there.
@@ -49,13 +45,7 @@ struct SourceGenerator {
     case .milliwatt: tone = .milliwatt(sampleRate: sampleRate)
     case .holdMusic: music = HoldMusic(sampleRate: sampleRate)
     case .clip(let sound, let loops): clip = try ClipPlayer(sound, loops: loops, sampleRate: sampleRate)
-    case .ringback(let kind):
-      cadenced =
-        switch kind {
-        case .northAmerica: .ringbackNorthAmerica(sampleRate: sampleRate)
-        case .europe: .ringbackEurope(sampleRate: sampleRate)
-        case .unitedKingdom: .ringbackUnitedKingdom(sampleRate: sampleRate)
-        }
+    case .tones(let tone): cadenced = CadencedTone(tone, sampleRate: sampleRate)
     }
   }
 

@@ -24,7 +24,7 @@ extension MediaLeg {
     switch source {
     case .silence: sourceKind = .silence
     case .echo: sourceKind = .echo
-    case .tone, .milliwatt, .holdMusic, .ringback, .clip:
+    case .tone, .milliwatt, .holdMusic, .tones, .clip:
       sourceKind = .generated
       generatedSource = source
     case .conference(let port):

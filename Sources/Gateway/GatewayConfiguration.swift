@@ -1,3 +1,4 @@
+package import Audio
 package import Core
 package import SIP
 package import Transport
@@ -41,6 +42,9 @@ package struct GatewayConfiguration: Sendable {
   package var hasRecordingKeys = true
   /// What both sides hear when their call begins to be recorded.
   package var recordingNotice = RecordingNotice.none
+  /// Whose ringback is heard by who is transferred.
+  package var tones = CallProgressCountry.unitedStates
+  var ringback: HostedSource { .tones(CallProgressTone(.ringback, tones)) }
   /// User-Agent and Server header.
   package var product = "Parley"
 

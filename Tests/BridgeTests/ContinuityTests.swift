@@ -109,7 +109,7 @@ import TestSupport
     call.run(.seconds(1))
     let sources: [LegSource] = [
       .holdMusic, .leg(a.leg), .tone(frequency: 300, level: -8), .silence, .leg(a.leg),
-      .ringback(.europe),
+      .tones(CallProgressTone(.ringback, .germany)),
       .tone(frequency: 250, level: -8),
     ]
     for source in sources {

@@ -127,14 +127,14 @@ extension Call {
     ]
   }
 
-  /// The transferee hears music or the target's early media, the transferor nothing.
+  /// The transferee hears music, ringback or the target's early media, the transferor nothing.
   private func waiting(_ transfer: Transfer) -> [(LegID, HostedSource)] {
     let transferee = transfer.transferee
     var sources: [(LegID, HostedSource)] = []
     if let early = transfer.early, early.hasMedia {
       sources = [(transferee.id, .leg(early.id)), (early.id, .leg(transferee.id))]
     } else {
-      sources = [(transferee.id, .holdMusic)]
+      sources = [(transferee.id, transfer.isRinging ? core.configuration.ringback : .holdMusic)]
     }
     if let other = peer(of: transferee), other.hasMedia { sources.append((other.id, .silence)) }
     return sources

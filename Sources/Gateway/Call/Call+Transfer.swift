@@ -98,8 +98,13 @@ extension Call {
   func transferProgressed(by leg: SIPLeg, status: Int, hasEarlyMedia: Bool) async {
     guard let transfer else { return }
     transfer.request.report(status == 180 ? 180 : 183, StatusPhrase.standard(status))
-    guard hasEarlyMedia, transfer.ringing.count == 1 else { return }
-    transfer.early = leg
+    if hasEarlyMedia, transfer.ringing.count == 1 {
+      transfer.early = leg
+    } else if status == 180, !transfer.isRinging {
+      transfer.isRinging = true
+    } else {
+      return
+    }
     await updateSources()
   }
 

@@ -30,6 +30,8 @@ final class Transfer {
   var ringing: [SIPLeg] = []
   /// The leg whose early media the transferee hears.
   var early: SIPLeg?
+  /// The target rings: the transferee hears ringback instead of music.
+  var isRinging = false
   var bestFailure: (status: Int, reason: String)?
   /// The transferor said BYE before the end: there is nobody to give the call back to.
   var hasTransferorLeft = false

@@ -44,6 +44,7 @@ package enum HostedSource: Sendable {
   case echo
   case milliwatt
   case holdMusic
+  case tones(CallProgressTone)
   /// Its end is told as `HostedLegEvent.clipEnded` where it does not loop.
   case clip(AudioClip, loops: Bool)
   /// The leg is a member of a conference: hears it and speaks to it.
@@ -183,6 +184,7 @@ package actor MediaHost {
         case .echo: .echo
         case .milliwatt: .milliwatt
         case .holdMusic: .holdMusic
+        case .tones(let tone): .tones(tone)
         case .clip(let clip, let loops): .clip(clip, loops: loops)
         case .conference(let port): .conference(port)
         }

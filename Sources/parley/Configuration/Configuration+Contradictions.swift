@@ -38,8 +38,11 @@ extension Configuration {
       http.listen != nil || http.tls.listen != nil || !(sip.udp + sip.tcp + sip.tls).isEmpty, "http.listen",
       "nothing would listen: http and sip are all off.")
     require(
-      speech.voices[speech.language] != nil, "speech.language",
-      "speech.language is \(speech.language), which has no voice in speech.voices.")
+      speech.languages.allSatisfy { speech.voices[$0] != nil }, "speech.languages",
+      "speech.languages names a language without a voice in speech.voices.")
+    require(
+      speech.languages.count <= 9 && Set(speech.languages).count == speech.languages.count, "speech.languages",
+      "speech.languages must name at most nine languages, each once.")
     require(
       speech.service.voices.keys.allSatisfy { speech.voices[$0] != nil }, "speech.service.voices",
       "speech.service.voices names a language without a voice in speech.voices: espeak-ng speaks where the service fails."

@@ -114,7 +114,8 @@ struct Configuration: Sendable {
   }
 
   struct SpeechSection: Sendable {
-    var language = "en"
+    /// The first one is the default.
+    var languages = ["en"]
     /// Language → voice of the built-in synthesizer.
     var voices = ["en": "en-us", "de": "de"]
     /// In percent.

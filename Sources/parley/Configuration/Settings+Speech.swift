@@ -6,8 +6,10 @@ extension Configuration {
   /// What callers are told, and by whom.
   static let speech: [Setting<Configuration>] = [
     Setting(
-      "speech.language", \.speech.language, .text("a language such as en or de-at", accepts: isLanguage),
-      in: Configuration(), "Spoken where a caller's language has no voice. Must be among speech.voices."),
+      "speech.languages", \.speech.languages,
+      Kind<String>.text("a language such as en or de-at", accepts: isLanguage).list(atLeast: 1), in: Configuration(),
+      "Languages that callers may choose from, in the order of the keys 1 to 9. The first one is spoken where nothing "
+        + "was chosen; one alone is not asked for. All must be among speech.voices."),
     Setting(
       "speech.voices", \.speech.voices, .voices, in: Configuration(),
       "Languages that callers are spoken to in, each with a voice of espeak-ng: a name of espeak-ng --voices, with +f1 "

@@ -23,6 +23,8 @@ extension Configuration {
     gateway.digestAlgorithms = sip.digest.map { $0 == .md5 ? .md5 : .sha256 }
     gateway.digestQOPs = sip.qop.map { $0 == .auth ? .auth : .authInt }
     gateway.drainTimeout = drain.timeout
+    gateway.tones = speech.tones
+    gateway.menu = DialInMenu.Configuration(languages: speech.languages)
     gateway.product = "Parley/\(parleyVersion)"
     return gateway
   }
