@@ -84,6 +84,7 @@ package final class ConferenceMixer {
     tracks.removeAll { $0 === track }
     selection.remove(track.voice)
     release(track)
+    track.leave()
   }
 
   /// Who can say announcements to those who are no phones.

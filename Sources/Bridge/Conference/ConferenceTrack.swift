@@ -23,6 +23,9 @@ package final class ConferenceTrack: PacketReceiver {
     self.levelExtension = levelExtension
   }
 
+  /// Packets that still come are ignored.
+  func leave() { mixer = nil }
+
   /// Takes a packet whose payload is Opus.
   package func receive(rtp packet: UnsafeRawBufferPointer, now: Instant) {
     guard let mixer, let header = try? RTPHeader(parsing: packet), !header.payload.isEmpty else { return }

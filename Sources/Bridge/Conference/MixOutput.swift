@@ -71,7 +71,16 @@ final class RateMix {
     shared = FrameMemory(count: count)
     noiseFrame = FrameMemory(count: count)
     noise = ComfortNoise(seed: seed)
-    noise.update(ComfortNoiseDescription(level: comfortNoise))
+    // Darker than white, as a room is: one pole below 1 kHz (RFC 3389 §3.2: k = 258·(N − 127)/32768).
+    var description = ComfortNoiseDescription(level: comfortNoise)
+    description.order = 1
+    description.quantised[0] =
+      switch sampleRate {
+      case ...8_000: 63
+      case ...16_000: 38
+      default: 13
+      }
+    noise.update(description)
     down = sampleRate == 48_000 ? nil : try Resampler(from: 48_000, to: sampleRate)
   }
 
