@@ -6,13 +6,14 @@ import GRDB
 /// refuses a value of the wrong type, so reading a row cannot meet one.
 enum Schema {
   /// The newest schema that this version knows; also the name of the last migration.
-  static let version = 3
+  static let version = 4
 
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("v1") { db in try db.execute(sql: v1) }
     migrator.registerMigration("v2") { db in try db.execute(sql: v2) }
     migrator.registerMigration("v3") { db in try db.execute(sql: v3) }
+    migrator.registerMigration("v4") { db in try db.execute(sql: v4) }
     return migrator
   }
 
@@ -139,20 +140,22 @@ enum Schema {
     CREATE TRIGGER tenant_generation AFTER INSERT ON tenants BEGIN
       INSERT INTO generations (tenant, value) VALUES (NEW.id, 0);
     END;
-    \(generationTriggers)
+    \(generationTriggers(of: ["users", "trunks", "numbers", "routes"]))
 
     INSERT INTO tenants (id, name, created_at) VALUES ('default', 'default', 0);
     """
 
-  private static let generationTriggers: String = ["users", "trunks", "numbers", "routes"].map { table in
-    [("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")].map { event, row in
-      """
-      CREATE TRIGGER \(table)_\(event.lowercased())_generation AFTER \(event) ON \(table) BEGIN
-        UPDATE generations SET value = value + 1 WHERE tenant = \(row).tenant;
-      END;
-      """
+  static func generationTriggers(of tables: [String]) -> String {
+    tables.map { table in
+      [("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")].map { event, row in
+        """
+        CREATE TRIGGER \(table)_\(event.lowercased())_generation AFTER \(event) ON \(table) BEGIN
+          UPDATE generations SET value = value + 1 WHERE tenant = \(row).tenant;
+        END;
+        """
+      }.joined(separator: "\n")
     }.joined(separator: "\n")
-  }.joined(separator: "\n")
+  }
 
   /// The outbox of the webhooks: what happened, and for each URL whether it knows.
   private static let v2 = """

@@ -8,7 +8,11 @@ package struct DirectorySnapshot: Sendable, Hashable {
   package var numbers: [NumberRule]
   /// Lowest position first.
   package var routes: [RouteRule]
-  /// Rises with every change of the four, whichever process makes it.
+  /// Oldest first, as the next two.
+  package var inboundTrunks: [InboundRoomTrunk] = []
+  package var outboundTrunks: [OutboundRoomTrunk] = []
+  package var dispatchRules: [DispatchRule] = []
+  /// Rises with every change of them, whichever process makes it.
   package var generation: Int64
 
   package init(
@@ -161,11 +165,13 @@ extension Database {
       try Row.fetchAll(
         self, sql: "SELECT * FROM \(table) WHERE tenant = ? ORDER BY \(order)", arguments: [tenant.rawValue])
     }
-    return DirectorySnapshot(
+    var snapshot = DirectorySnapshot(
       users: try rows("users", "name").map(User.init(row:)),
       trunks: try rows("trunks", "name").map(Trunk.init(row:)),
       numbers: try rows("numbers", "number").map(NumberRule.init(row:)),
       routes: try rows("routes", "position").map(RouteRule.init(row:)), generation: try generation(tenant))
+    try readRoomTrunks(tenant, into: &snapshot)
+    return snapshot
   }
 
   func generation(_ tenant: TenantID) throws -> Int64 {

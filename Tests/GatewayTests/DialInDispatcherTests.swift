@@ -26,7 +26,7 @@ import Testing
   }
 
   private static let call = DialInCall(
-    trunk: "ST_a", called: "+15550100", caller: "+4930123456", display: "", hostname: "sip.example")
+    trunk: "ST_a", called: "+15550100", caller: "+4930123456", hostname: "sip.example")
 
   private func answer(_ rules: [DispatchRule], pin: String? = nil, call: DialInCall = Self.call) -> DispatchAnswer {
     var random = SeededRandom(seed: 7)

@@ -12,14 +12,18 @@ package struct RoomsServices: Sendable {
   package let tokens: TokenVerifier
   package let logger: Logger
   package let limits: SignalLimits
+  /// LiveKit's SIP service; nil: not served.
+  package let sip: SIPServices?
   let replies = TwirpReplies()
 
   package init(
-    rooms: RoomService, tokens: TokenVerifier, limits: SignalLimits = SignalLimits(), logger: Logger
+    rooms: RoomService, tokens: TokenVerifier, limits: SignalLimits = SignalLimits(), sip: SIPServices? = nil,
+    logger: Logger
   ) {
     self.rooms = rooms
     self.tokens = tokens
     self.limits = limits
+    self.sip = sip
     self.logger = logger
   }
 

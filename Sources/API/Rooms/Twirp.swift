@@ -13,6 +13,8 @@ enum TwirpGrant: Sendable {
   case roomList
   /// Over the room of the request.
   case roomAdmin
+  case sipAdmin
+  case sipCall
 }
 
 /// One method of the server API: `POST /twirp/livekit.<Service>/<Method>` with a protobuf or JSON body (Twirp v7).
@@ -59,6 +61,7 @@ struct TwirpCall: Sendable {
     let video = claims.video
     switch grant {
     case .roomCreate where video.roomCreate, .roomList where video.roomList: return
+    case .sipAdmin where claims.sip.admin, .sipCall where claims.sip.call: return
     case .roomAdmin where video.roomAdmin:
       guard !room.isEmpty else { throw TwirpError(.invalidArgument, "the request names no room") }
       guard video.room == room else { throw TwirpError(.unauthenticated, "the token is for another room") }
@@ -69,7 +72,8 @@ struct TwirpCall: Sendable {
 
 /// Adds the server API to the router, with its CORS and its errors.
 func addTwirp<Context: RequestContext & RemoteAddressed>(to router: Router<Context>, services: RoomsServices) {
-  for method in roomServiceMethods(services.rooms) {
+  let telephony = services.sip.map { sipServiceMethods($0) } ?? []
+  for method in roomServiceMethods(services.rooms) + telephony {
     let path = RouterPath("/twirp/livekit.\(method.service)/\(method.name)")
     addOthers(to: router, path, but: .post)
     router.on(path, method: .post) { request, _ in

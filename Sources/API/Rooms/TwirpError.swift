@@ -37,6 +37,8 @@ struct TwirpError: Error, Sendable, Equatable {
 
   let code: Code
   let message: String
+  /// What programs may look into; LiveKit's clients read a call's SIP status here.
+  var meta: [String: String] = [:]
 
   init(_ code: Code, _ message: String) {
     self.code = code
@@ -51,7 +53,9 @@ struct TwirpError: Error, Sendable, Equatable {
     struct Body: Encodable {
       let code: String
       let msg: String
+      let meta: [String: String]?
     }
-    return Response.json(Body(code: code.rawValue, msg: message), status: code.status)
+    return Response.json(
+      Body(code: code.rawValue, msg: message, meta: meta.isEmpty ? nil : meta), status: code.status)
   }
 }

@@ -29,7 +29,7 @@ final class TwirpReplies: Sendable {
       var hash = SHA256()
       hash.update(data: call.body)
       // What the token grants belongs to the question.
-      hash.update(data: Array("\(call.claims.identity)\u{0}\(call.claims.video)\(call.isJSON)".utf8))
+      hash.update(data: Array("\(call.claims.identity)\u{0}\(call.claims.video)\(call.claims.sip)\(call.isJSON)".utf8))
       body = Array(hash.finalize())
     }
   }

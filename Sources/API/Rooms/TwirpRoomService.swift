@@ -92,8 +92,8 @@ func roomServiceMethods(_ rooms: RoomService) -> [TwirpMethod] {
 }
 
 extension TwirpCall {
-  /// JSON leaves empty lists away; an empty list of rooms is an answer that scripts look into.
-  fileprivate func encode(list message: some Message, named name: String, isEmpty: Bool) throws(TwirpError) -> [UInt8] {
+  /// JSON leaves empty lists away; an empty list is an answer that scripts look into.
+  func encode(list message: some Message, named name: String, isEmpty: Bool) throws(TwirpError) -> [UInt8] {
     isJSON && isEmpty ? Array("{\"\(name)\":[]}".utf8) : try encode(message)
   }
 }

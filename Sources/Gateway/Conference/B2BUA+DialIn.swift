@@ -75,7 +75,7 @@ extension B2BUA {
   func dialInCall(_ request: SIPRequest, trunk: String, _ flow: Flow, called: String) -> DialInCall {
     let from = request.headers.from
     return DialInCall(
-      trunk: trunk, called: called, caller: Self.number(from), display: from?.displayName ?? "",
+      trunk: trunk, called: called, caller: Self.number(from),
       hostname: from?.uri.host ?? flow.remote.ip.description)
   }
 

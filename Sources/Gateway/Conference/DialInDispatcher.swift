@@ -8,8 +8,6 @@ package struct DialInCall: Sendable, Hashable {
   package var called: String
   /// Empty where the caller does not tell.
   package var caller: String
-  /// The name that came with the call.
-  package var display: String
   /// Where it came from.
   package var hostname: String
   /// Attributes from its header fields.
@@ -17,11 +15,10 @@ package struct DialInCall: Sendable, Hashable {
   /// Seconds; of the trunk.
   package var maximumDuration: Double?
 
-  package init(trunk: String, called: String, caller: String, display: String = "", hostname: String = "") {
+  package init(trunk: String, called: String, caller: String, hostname: String = "") {
     self.trunk = trunk
     self.called = called
     self.caller = caller
-    self.display = display
     self.hostname = hostname
     attributes = [:]
   }
@@ -228,7 +225,6 @@ package struct DialInDispatcher: Sendable {
       room: String(room.unicodeScalars.prefix(256)),
       identity: "sip_" + (rule.hidesNumber || call.caller.isEmpty ? unique : call.caller),
       name: shown.isEmpty ? "Phone" : "Phone \(shown)")
-    if !rule.hidesNumber, !call.display.isEmpty { place.name = call.display }
     place.metadata = rule.metadata
     place.attributes = call.attributes.merging(rule.attributes) { $1 }
     place.attributes[PhoneAttribute.trunkID] = call.trunk

@@ -10,8 +10,8 @@ struct TokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Make a token.",
       discussion: """
-        With --room and --identity the token lets a client join that room. --create, --list and --admin are rights of the \
-        server API.
+        With --room and --identity the token lets a client join that room. --create, --list, --record, --ingress-admin, \
+        --sip-admin, --sip-call and --admin are rights of the server API.
         """)
     @OptionGroup var options: ConfigurationOptions
     @Option(help: "The room.") var room: String?
@@ -34,6 +34,10 @@ struct TokenCommand: AsyncParsableCommand {
     @Flag(help: "May remove and mute others in the room.") var admin = false
     @Flag(help: "May create and delete rooms.") var create = false
     @Flag(help: "May list rooms.") var list = false
+    @Flag(help: "May start, stop and list recordings of rooms.") var record = false
+    @Flag(help: "May manage ingress.") var ingressAdmin = false
+    @Flag(help: "May manage the trunks and dispatch rules of rooms.") var sipAdmin = false
+    @Flag(help: "May ring phones into rooms.") var sipCall = false
     @Flag(help: "Print the address of the room page, too.") var link = false
 
     func run() async throws {
@@ -50,16 +54,20 @@ struct TokenCommand: AsyncParsableCommand {
 
     func validate() throws {
       guard (1...87_600).contains(hours) else { throw ValidationError("--hours must be from 1 to 87600.") }
-      guard (room == nil) || identity != nil || admin || create || list else {
+      guard (room == nil) || identity != nil || admin || isForServers else {
         throw ValidationError("--identity is missing: who will join the room?")
       }
       guard identity == nil || room != nil else { throw ValidationError("--room is missing: where will it join?") }
       guard !admin || room != nil else { throw ValidationError("--admin needs --room.") }
-      guard room != nil || create || list else {
-        throw ValidationError("The token would allow nothing. Give --room and --identity, --create or --list.")
+      guard room != nil || isForServers else {
+        throw ValidationError(
+          "The token would allow nothing. Give --room and --identity, or a right such as --create or --sip-call.")
       }
       _ = try claims()
     }
+
+    /// Whether it has a right that needs no room.
+    private var isForServers: Bool { create || list || record || ingressAdmin || sipAdmin || sipCall }
 
     private func claims() throws -> AccessClaims {
       var claims = AccessClaims(identity: identity ?? "")
@@ -88,6 +96,9 @@ struct TokenCommand: AsyncParsableCommand {
       claims.video.roomAdmin = admin
       claims.video.roomCreate = create
       claims.video.roomList = list
+      claims.video.roomRecord = record
+      claims.video.ingressAdmin = ingressAdmin
+      claims.sip = SIPGrant(admin: sipAdmin, call: sipCall)
       return claims
     }
   }

@@ -46,18 +46,38 @@ struct DirectoryFeed: Sendable {
   }
 
   private func apply(_ snapshot: DirectorySnapshot) async {
-    let trunks = snapshot.trunks
+    let outbound = snapshot.outboundTrunks.compactMap { try? SIPBridge.trunk($0) }
+    let allowed = Set(snapshot.inboundTrunks.flatMap(\.allowedAddresses)).filter { Network($0) == nil }
+    let hosts = Set((snapshot.trunks + outbound).map(\.host)).union(allowed)
     // getaddrinfo blocks; it must hold up neither the loop nor Swift's own threads.
-    let addresses =
+    let resolved =
       (try? await NIOThreadPool.singleton.runIfActive {
-        Dictionary(trunks.map { ($0.name, LocalAddresses.resolve($0.host)) }, uniquingKeysWith: { first, _ in first })
+        Dictionary(hosts.map { ($0, LocalAddresses.resolve($0)) }, uniquingKeysWith: { first, _ in first })
       }) ?? [:]
-    for trunk in trunks where addresses[trunk.name]?.isEmpty ?? true {
-      logger.warning("a trunk's host does not resolve", metadata: ["trunk": "\(trunk.name)", "host": "\(trunk.host)"])
+    for host in hosts.sorted() where resolved[host]?.isEmpty ?? true {
+      logger.warning("a trunk's host does not resolve", metadata: ["host": "\(host)"])
     }
+    let addresses = Dictionary(
+      snapshot.trunks.map { ($0.name, resolved[$0.host] ?? []) }, uniquingKeysWith: { first, _ in first })
     let directory = Directory(
-      users: snapshot.users, trunks: snapshot.trunks, numbers: snapshot.numbers, routes: snapshot.routes)
-    onTrunks(trunks.map { ($0, addresses[$0.name] ?? []) })
+      users: snapshot.users, trunks: snapshot.trunks, numbers: snapshot.numbers, routes: snapshot.routes,
+      dialIn: DialInDispatcher(
+        trunks: snapshot.inboundTrunks, rules: snapshot.dispatchRules, addresses: resolved))
+    onTrunks(
+      (snapshot.trunks + outbound).map { ($0, resolved[$0.host] ?? []) }
+        + snapshot.inboundTrunks.map { Self.source($0, resolved) })
     signalling.submit { $0.update(directory, trunkAddresses: addresses) }
+  }
+
+  /// Where a room trunk's calls come from. Networks so wide that strangers live in them are none.
+  private static func source(
+    _ trunk: InboundRoomTrunk, _ resolved: [String: [IPAddress]]
+  ) -> (trunk: Trunk, addresses: [IPAddress]) {
+    let networks = trunk.allowedAddresses.filter { text in
+      Network(text).map { $0.prefix >= ($0.address.isIPv6 ? 32 : 8) } ?? false
+    }
+    return (
+      Trunk(name: trunk.id, host: "", allow: networks), trunk.allowedAddresses.flatMap { resolved[$0] ?? [] }
+    )
   }
 }

@@ -61,7 +61,9 @@ struct Server: Sendable {
     let speech = configuration.speechService
     let prompts = configuration.promptLibrary(service: speech, metrics: metrics, logger: logger)
     await gateway.serve(rooms: PhoneRooms(service: rooms.service, signalling: signalling), prompts: prompts)
-    let roomServices = RoomsServices(rooms: rooms.service, tokens: TokenVerifier(keys: keys), logger: logger)
+    let telephony = SIPServices(store: store, control: SIPBridge(gateway: gateway))
+    let roomServices = RoomsServices(
+      rooms: rooms.service, tokens: TokenVerifier(keys: keys), sip: telephony, logger: logger)
 
     let feed = DirectoryFeed(store: store, signalling: signalling, logger: logger) { trunks in
       signalling.loop.execute {
