@@ -95,6 +95,18 @@ struct JSONInput {
     return texts
   }
 
+  /// An object of texts.
+  mutating func textMap(_ name: String) throws(RESTError) -> [String: String]? {
+    guard let value = take(name) else { return nil }
+    guard case .object(let items) = value else { throw .invalid("\(name) must be an object of texts.") }
+    var texts: [String: String] = [:]
+    for (key, item) in items {
+      guard case .text(let text) = item else { throw .invalid("\(name) must be an object of texts.") }
+      texts[key] = text
+    }
+    return texts
+  }
+
   /// - Throws: where there are fields that nobody asked for.
   func finish() throws(RESTError) {
     let unknown = values.keys.filter { !read.contains($0) }.sorted()

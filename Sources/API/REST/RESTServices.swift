@@ -12,15 +12,19 @@ package struct RESTServices: Sendable {
   package var realm: String
   /// API key → secret, besides those in the store.
   package var keys: [String: Secret]
+  /// Phones in rooms; nil: not served.
+  package var phones: (any SIPControl)?
 
   package init(
-    store: Store, control: any GatewayControl, metrics: MetricsRegistry, realm: String, keys: [String: Secret]
+    store: Store, control: any GatewayControl, metrics: MetricsRegistry, realm: String, keys: [String: Secret],
+    phones: (any SIPControl)? = nil
   ) {
     self.store = store
     self.control = control
     self.metrics = metrics
     self.realm = realm
     self.keys = keys
+    self.phones = phones
   }
 }
 
@@ -46,6 +50,9 @@ package func addREST<Context: RequestContext & RemoteAddressed>(
   routes.addHistory()
   routes.addInvitations()
   routes.addWebhooks()
+  routes.addRoomTrunks()
+  routes.addDispatchRules()
+  routes.addPhones()
   routes.addFallback()
   return routes.operations
 }

@@ -18,7 +18,7 @@ extension Server {
       to: router,
       services: RESTServices(
         store: store, control: GatewayBridge(gateway: gateway), metrics: metrics,
-        realm: configuration.sip.effectiveRealm, keys: keys))
+        realm: configuration.sip.effectiveRealm, keys: keys, phones: rooms.sip?.control))
     addRooms(to: router, services: rooms)
     return router
   }
