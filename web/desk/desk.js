@@ -3,7 +3,7 @@
  * @module
  */
 
-import { Phone, PhoneError } from '../sdk/index.js';
+import { Conference, Phone, PhoneError } from '../sdk/index.js';
 import { openMicrophone } from './devices.js';
 import { DialView, keys } from './dial.js';
 import { HelpDialog, SettingsDialog } from './dialogs.js';
@@ -31,7 +31,7 @@ import { setSink, Tones } from './tones.js';
  */
 
 /** Endings that need no explanation; their card closes by itself. */
-const plainEndings = ['hung-up', 'hung-up-remote', 'cancelled', 'rejected', 'answered-elsewhere'];
+const plainEndings = ['hung-up', 'hung-up-remote', 'transferred', 'cancelled', 'rejected', 'answered-elsewhere'];
 
 export class Desk {
   /** @param {ServerConfig} config */
@@ -57,6 +57,11 @@ export class Desk {
     this.speakers = new Map();
     /** @type {Map<Call, Notification>} */
     this.notifications = new Map();
+    /**
+     * Three and more who talk with each other.
+     * @type {Conference | null}
+     */
+    this.conference = null;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.dismissal = undefined;
     this.root = /** @type {HTMLElement} */ (document.getElementById('desk'));
@@ -79,6 +84,12 @@ export class Desk {
       again: (call) => this.call(call.remote.user || call.remote.uri),
       dismiss: () => this.dismiss(),
       audio: () => this.tones.open(),
+      transfer: {
+        blind: (call, target) => this.transfer(call, target),
+        attended: (call, other) => this.transfer(call, other),
+        consult: (_, target) => this.call(target),
+        conference: (calls) => this.meet(calls),
+      },
     });
     this.help = new HelpDialog();
     this.settingsDialog = new SettingsDialog(this.settings, this.tones, (name) => this.settingChanged(name));
@@ -124,7 +135,11 @@ export class Desk {
       event.returnValue = strings.leave;
     });
     addEventListener('pagehide', () => {
-      for (const call of [...this.calls]) call.hangUp();
+      // A running call waits for this page to come back; without a session there is nobody to come back.
+      const stays = loadSession() !== null;
+      for (const call of [...this.calls]) {
+        if (!stays || call.state !== 'active') call.hangUp();
+      }
     });
     for (const type of ['online', 'offline']) addEventListener(type, () => this.refresh());
     navigator.mediaDevices?.addEventListener('devicechange', () => this.devicesChanged());
@@ -156,6 +171,7 @@ export class Desk {
     this.historyView.show(this.history.entries);
     phone.on('state', () => { if (phone === this.phone) this.phoneChanged(phone); });
     phone.on('call', (call) => { if (phone === this.phone) this.receive(call); });
+    phone.on('restored', (call) => { if (phone === this.phone) this.restore(call); });
     phone.on('warning', ({ text, error }) => console.warn(text, error));
     await phone.start();
     if (server !== this.defaultServer) return; // the password is for that server only
@@ -250,6 +266,31 @@ export class Desk {
     const active = document.activeElement;
     const isTyping = active instanceof HTMLInputElement && active.value !== '';
     if (!isTyping && !document.querySelector('dialog[open]')) this.stage.answer.focus();
+  }
+
+  /** @param {Call} call that the page before this one had */
+  restore(call) {
+    this.follow(call);
+    this.focus(call);
+    this.announce(strings.announce.restored(nameOf(call.remote)));
+  }
+
+  /**
+   * Hands a call on, to a number or to another call.
+   * @param {Call} call
+   * @param {string | Call} target
+   */
+  async transfer(call, target) {
+    await call.transfer(target);
+    this.announce(strings.announce.transferred(typeof target === 'string' ? target : nameOf(target.remote)));
+  }
+
+  /** @param {Call[]} calls */
+  async meet(calls) {
+    this.conference?.end();
+    this.conference = new Conference(this.tones.open());
+    for (const call of calls) await this.conference.add(call);
+    this.refresh();
   }
 
   /** @param {Call} call */
@@ -542,6 +583,12 @@ export class Desk {
       case 'm': if (call && isActive) this.mute(call); return isActive;
       case 'h': if (call && isActive) this.hold(call); return isActive;
       case 'k': if (isActive) this.stage.toggleKeypad(); return isActive;
+      case 't': if (isActive) this.stage.toggleTransfer(); return isActive;
+      case 's': {
+        const other = this.calls.find((candidate) => candidate !== call && candidate.state === 'active');
+        if (other) this.switchTo(other);
+        return other !== undefined;
+      }
       default: return false;
     }
   }

@@ -8,6 +8,7 @@ import { LevelMeter } from './devices.js';
 import { h, icon, setAttribute, setIcon, setText } from './dom.js';
 import { duration, initials, isoDuration, nameOf, numberOf } from './format.js';
 import { endedWords, strings } from './strings.js';
+import { TransferView } from './transfer.js';
 
 /** @typedef {import('../sdk/index.js').Call} Call */
 /** @typedef {import('../sdk/index.js').Quality} Quality */
@@ -24,6 +25,7 @@ import { endedWords, strings } from './strings.js';
  * @property {(call: Call) => void} again
  * @property {() => void} dismiss
  * @property {() => AudioContext} audio
+ * @property {import('./transfer.js').TransferActions} transfer
  */
 
 /**
@@ -71,7 +73,14 @@ export class StageView {
     this.mute = this.toggle('mute', 'mic', text.mute, 'M', (call) => actions.mute(call));
     this.hold = this.toggle('hold', 'pause', text.hold, 'H', (call) => actions.hold(call));
     this.keys = this.toggle('keypad-toggle', 'grid', text.keypad, 'K', () => this.toggleKeypad());
-    this.controls = h('div', { class: 'controls', role: 'group', 'aria-label': text.active }, this.mute, this.hold, this.keys);
+    this.transfer = this.toggle('transfer-toggle', 'transfer', strings.transfer.open, 'T', () => this.toggleTransfer());
+    this.transfer.setAttribute('aria-expanded', 'false');
+    this.transfer.removeAttribute('aria-pressed');
+    this.transferView = new TransferView(actions.transfer, () => {
+      this.toggleTransfer(false);
+      this.transfer.focus();
+    });
+    this.controls = h('div', { class: 'controls', role: 'group', 'aria-label': text.active }, this.mute, this.hold, this.keys, this.transfer);
     this.digits = h('output', { class: 'digits', testid: 'dtmf-sent', 'aria-label': text.sent });
     this.pad = h('div', { class: 'call-pad', testid: 'call-pad', hidden: true }, this.digits,
       keypad('dtmf', (key) => { if (this.call) actions.dtmf(this.call, key); }));
@@ -87,7 +96,7 @@ export class StageView {
       this.avatar,
       h('div', { class: 'who' }, this.party, this.number),
       h('p', { class: 'call-state', testid: 'call-state' }, this.stateText, this.timer),
-      this.detail, this.alert, this.quality.element, this.meters, this.controls, this.pad, this.endings);
+      this.detail, this.alert, this.quality.element, this.meters, this.controls, this.pad, this.transferView.element, this.endings);
     this.others = h('ul', { class: 'others', 'aria-label': text.other, testid: 'other-calls', hidden: true });
     this.element = h('section', { class: 'panel stage', 'aria-labelledby': 'stage-title', testid: 'stage', hidden: true }, this.others, this.card);
   }
@@ -125,7 +134,16 @@ export class StageView {
   toggleKeypad(open = this.pad.hidden) {
     this.pad.hidden = !open;
     this.keys.setAttribute('aria-pressed', String(open));
+    if (open) this.toggleTransfer(false);
     this.card.toggleAttribute('data-keypad', open);
+  }
+
+  /** @param {boolean} [open] */
+  toggleTransfer(open = this.transferView.element.hidden) {
+    if (open) this.toggleKeypad(false);
+    this.transfer.setAttribute('aria-expanded', String(open));
+    this.card.toggleAttribute('data-transfer', open);
+    this.transferView.toggle(open);
   }
 
   /**
@@ -138,6 +156,7 @@ export class StageView {
       this.sentDigits = '';
       this.receivedDigits = '';
       this.toggleKeypad(false);
+      this.toggleTransfer(false);
       this.warn('', '');
       this.quality.show(null);
     }
@@ -150,6 +169,7 @@ export class StageView {
     this.showParty(call);
     this.showState(call, others);
     this.showControls(call);
+    this.transferView.show(call, others);
     this.showOthers(others);
     this.tick();
   }
@@ -179,7 +199,7 @@ export class StageView {
     setAttribute(this.card, 'data-hold', call.onHold ? 'local' : call.remoteHold ? 'remote' : false);
     setAttribute(this.card, 'data-muted', call.muted);
     setAttribute(this.card, 'data-connection', call.connection);
-    setAttribute(this.card, 'data-error', call.state === 'ended' && !['hung-up', 'hung-up-remote', 'cancelled', 'rejected', 'answered-elsewhere'].includes(call.cause));
+    setAttribute(this.card, 'data-error', call.state === 'ended' && !['hung-up', 'hung-up-remote', 'transferred', 'cancelled', 'rejected', 'answered-elsewhere'].includes(call.cause));
     setText(this.stateText, isRinging && others.length > 0 && !call.isAnswering ? strings.call.incomingWaiting : stateWords(call));
     const isEcho = call.state === 'active' && call.remote.user === strings.dial.echoNumber && !call.onHold;
     setText(this.detail, call.state === 'ended' ? endedWords(call.cause).text
@@ -196,7 +216,10 @@ export class StageView {
     this.controls.hidden = !isActive;
     this.meters.hidden = !isActive;
     this.quality.element.hidden = !isActive || call.onHold || call.remoteHold;
-    if (!isActive) this.toggleKeypad(false);
+    if (!isActive) {
+      this.toggleKeypad(false);
+      this.toggleTransfer(false);
+    }
     this.answer.hidden = this.decline.hidden = !isIncoming;
     this.hangUp.hidden = isIncoming || call.state === 'ended';
     setText(this.hangUp.querySelector('span') ?? this.hangUp, isActive ? text.hangUp : text.cancel);

@@ -136,6 +136,21 @@ export const strings = {
     echoHint: 'Say something: you should hear yourself a moment later.',
   },
 
+  transfer: {
+    title: 'Transfer',
+    open: 'Transfer',
+    to: 'Transfer to',
+    placeholder: 'Number or name',
+    blind: 'Transfer now',
+    consult: 'Ask first',
+    join: (/** @type {string} */ name) => `Connect with ${name}`,
+    conference: 'Talk with all of them',
+    busy: 'Transferring…',
+    ringing: 'It rings there…',
+    failed: (/** @type {string} */ why) => `Not transferred: ${why.toLowerCase()}. You still have the call.`,
+    conferenceFailed: 'The calls could not be put together.',
+  },
+
   quality: {
     unknown: 'Measuring the line…',
     good: 'Good line',
@@ -162,6 +177,7 @@ export const strings = {
   ended: {
     'hung-up': { title: 'Call ended', text: '' },
     'hung-up-remote': { title: 'Call ended', text: 'The other side hung up.' },
+    transferred: { title: 'Call transferred', text: '' },
     cancelled: { title: 'Call cancelled', text: '' },
     rejected: { title: 'Call declined', text: '' },
     missed: { title: 'Missed call', text: 'The caller gave up before you answered.' },
@@ -261,6 +277,8 @@ export const strings = {
       [['M'], 'Mute, or unmute'],
       [['H'], 'Hold, or resume'],
       [['K'], 'Open the keypad in a call'],
+      [['T'], 'Transfer the call, or join it with another'],
+      [['S'], 'Switch to the other call'],
       [['0', '…', '9'], 'Send digits in a call, or dial; also * and #'],
       [['Shift', 'E'], 'Hang up'],
       [['R'], 'Put the last number into the field'],
@@ -280,6 +298,8 @@ export const strings = {
     unmuted: 'Microphone on',
     held: 'On hold',
     resumed: 'Resumed',
+    transferred: (/** @type {string} */ name) => `Transferred to ${name}`,
+    restored: (/** @type {string} */ name) => `The call with ${name} goes on`,
   },
 
   leave: 'A call is running.',

@@ -104,12 +104,20 @@ class Agent:
         # A page of the server's origin that has nothing of its own: the SDK is fetched from the server.
         self.page.route("**/interop-agent", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
         self.page.goto(f"{base}/interop-agent")
-        self.page.add_script_tag(path=str(PAGE / "agent.js"), type="module")
-        self.page.wait_for_function("() => window.agent")
-        settings = {"user": user, "password": password or f"pw-{user}", "domain": server.domain, **options}
-        self.page.evaluate("settings => { agent.start(settings) }", settings)
+        self.settings = {"user": user, "password": password or f"pw-{user}", "domain": server.domain, **options}
+        self._start()
         if register:
             self.wait_phone("registered")
+
+    def _start(self):
+        self.page.add_script_tag(path=str(PAGE / "agent.js"), type="module")
+        self.page.wait_for_function("() => window.agent")
+        self.page.evaluate("settings => { agent.start(settings) }", self.settings)
+
+    def reload(self):
+        """The page anew, in the same tab."""
+        self.page.reload(wait_until="commit")
+        self._start()
 
     def wait(self, expression, timeout=10.0, what=None):
         """Waits until an expression of the page is true; says what had happened otherwise."""
