@@ -154,10 +154,11 @@ class Bench:
                 process.wait()
 
     @contextlib.contextmanager
-    def _server(self, link):
+    def server(self, link):
         address = link.addresses[0]
+        signalling = getattr(link, "signalling", address)
         configuration = {
-            "http": {"listen": f"{address}:{HTTP}", "web": str(servers.ROOT / "web")},
+            "http": {"listen": f"{signalling}:{HTTP}", "web": str(servers.ROOT / "web")},
             "sip": {"udp": f"{address}:5060", "tcp": f"{address}:5060", "tls": f"{address}:5061"},
             "media": {"address": address, "listen": [address], "ports": "20000-20999"},
             "data": {"directory": str(self.directory / "data")},
@@ -172,7 +173,7 @@ class Bench:
         ) as process:
             ready = link.command(
                 0, sys.executable, "-c",
-                f"import urllib.request; urllib.request.urlopen('http://{address}:{HTTP}/readyz', timeout=1)",
+                f"import urllib.request; urllib.request.urlopen('http://{signalling}:{HTTP}/readyz', timeout=1)",
             )
             deadline = time.monotonic() + 30
             while subprocess.run(ready, capture_output=True).returncode != 0:
@@ -181,13 +182,14 @@ class Bench:
                 time.sleep(0.2)
             yield
 
-    def _guest(self, link, side, role, *rest):
+    def guest(self, link, side, role, *rest, identity=None):
         from .rooms import token
 
-        command = [sys.executable, "-m", "support.viewer", role, f"http://{link.addresses[0]}:{HTTP}",
-                   token(role, "congestion"), *map(str, rest)]
+        address = getattr(link, "signalling", link.addresses[0])
+        command = [sys.executable, "-m", "support.viewer", role, f"http://{address}:{HTTP}",
+                   token(identity or role, "congestion"), *map(str, rest)]
         return self._spawn(
-            link.command(side, "nice", "-n", "-12", *command), role, stdout=subprocess.PIPE, text=True, cwd=HERE
+            link.command(side, "nice", "-n", "-12", *command), identity or role, stdout=subprocess.PIPE, text=True, cwd=HERE
         )
 
     def run(self, scenario, log=None):
@@ -195,15 +197,15 @@ class Bench:
         with contextlib.ExitStack() as stack:
             link = stack.enter_context(Link(queue=scenario.queue / 1000))
             link.down.rate = None
-            stack.enter_context(self._server(link))
-            publisher = Reader(stack.enter_context(self._guest(link, 0, "show", *scenario.camera)))
+            stack.enter_context(self.server(link))
+            publisher = Reader(stack.enter_context(self.guest(link, 0, "show", *scenario.camera)))
             publisher.until(lambda one: "joined" in one, 30, "publisher")
             # All layers flow before anybody looks.
             publisher.until(
                 lambda one: sum(1 for sent, *_ in one.get("layers", {}).values() if sent > 20_000) >= 2, 40, "simulcast"
             )
             self._set(link, scenario.phases[0])
-            viewer = Reader(stack.enter_context(self._guest(link, 1, "watch")))
+            viewer = Reader(stack.enter_context(self.guest(link, 1, "watch")))
             viewer.until(lambda one: "joined" in one, 30, "subscriber")
             for index, phase in enumerate(scenario.phases):
                 self._set(link, phase)

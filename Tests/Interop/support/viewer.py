@@ -1,7 +1,7 @@
 """A guest of a room as a process of its own, for tests in network namespaces: LiveKit's SDK, figures as lines of JSON.
 
     python -m support.viewer show URL TOKEN [camera …]     publishes a tone and a busy picture with simulcast
-    python -m support.viewer watch URL TOKEN               subscribes to everything; one line a second
+    python -m support.viewer watch URL TOKEN [seconds]     subscribes to everything; one line a second, or more often
 """
 
 import asyncio
@@ -83,7 +83,7 @@ async def show(room, width, height, bitrate):
                 task.result()
 
 
-async def watch(room):
+async def watch(room, interval=1.0):
     while True:
         statistics = await room.get_rtc_stats()
         line = {"at": time.monotonic(), "audio": {}, "video": {}}
@@ -102,12 +102,15 @@ async def watch(room):
                 "repaired": inbound.retransmitted_packets_received, "keys": inbound.key_frames_decoded,
             }
         print(json.dumps(line), flush=True)
-        await asyncio.sleep(1)
+        await asyncio.sleep(interval)
 
 
 async def main(role, url, jwt, *rest):
     room = rtc.Room()
     ears = []
+
+    for name in ("reconnecting", "reconnected", "disconnected"):
+        room.on(name, lambda *_, name=name: print(json.dumps({name: time.monotonic()}), flush=True))
 
     @room.on("track_subscribed")
     def subscribed(track, *_):
@@ -127,7 +130,7 @@ async def main(role, url, jwt, *rest):
         width, height, bitrate = (int(value) for value in rest or (960, 540, 1_200_000))
         await show(room, width, height, bitrate)
     else:
-        await watch(room)
+        await watch(room, *(float(value) for value in rest))
 
 
 if __name__ == "__main__":
