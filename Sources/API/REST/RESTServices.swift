@@ -14,6 +14,8 @@ package struct RESTServices: Sendable {
   package var keys: [String: Secret]
   /// Phones in rooms; nil: not served.
   package var phones: (any SIPControl)?
+  /// Nil: nothing is spoken.
+  package var speech: (any SpeechControl)?
 
   package init(
     store: Store, control: any GatewayControl, metrics: MetricsRegistry, realm: String, keys: [String: Secret],
@@ -53,6 +55,7 @@ package func addREST<Context: RequestContext & RemoteAddressed>(
   routes.addRoomTrunks()
   routes.addDispatchRules()
   routes.addPhones()
+  routes.addSpeech()
   routes.addFallback()
   return routes.operations
 }

@@ -10,15 +10,15 @@ extension Server {
   func makeRouter(
     pages: WebPages, store: Store, gateway: Gateway, transport: SIPTransportStack,
     rooms: RoomsServices, metrics: MetricsRegistry,
-    keys: [String: Secret]
+    keys: [String: Secret], speech: any SpeechControl
   ) throws -> Router<HTTPRequestContext> {
     let router = Router(context: HTTPRequestContext.self)
     pages.addRoutes(to: router)
-    addREST(
-      to: router,
-      services: RESTServices(
-        store: store, control: GatewayBridge(gateway: gateway), metrics: metrics,
-        realm: configuration.sip.effectiveRealm, keys: keys, phones: rooms.sip?.control))
+    var services = RESTServices(
+      store: store, control: GatewayBridge(gateway: gateway), metrics: metrics,
+      realm: configuration.sip.effectiveRealm, keys: keys, phones: rooms.sip?.control)
+    services.speech = speech
+    addREST(to: router, services: services)
     addRooms(to: router, services: rooms)
     return router
   }

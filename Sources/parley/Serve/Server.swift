@@ -83,7 +83,7 @@ struct Server: Sendable {
     let pages = WebPages(configuration: configuration, demo: provisioned.demo)
     let router = try makeRouter(
       pages: pages, store: store, gateway: gateway, transport: transport, rooms: roomServices, metrics: metrics,
-      keys: keys)
+      keys: keys, speech: SpeechBridge(library: prompts, service: speech))
     let http = HTTPServer(
       configuration: httpConfiguration(tls), router: router,
       webSockets: roomServices.webSockets.merging(["/sip": .sip(transport)]) { $1 },
