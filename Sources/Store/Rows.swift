@@ -109,6 +109,7 @@ extension CallRecord {
     endedBy = try party.map { try parse($0, "calls", "ended_by") }
     status = row["status"]
     reason = row["reason"]
+    transfers = try TransferColumn.parse(row["transfers"])
   }
 
   func columns(savedAt: WallTime) -> [Column] {
@@ -118,6 +119,7 @@ extension CallRecord {
       ("ringing_at", ringingAt?.milliseconds), ("answered_at", answeredAt?.milliseconds),
       ("ended_at", endedAt?.milliseconds), ("outcome", outcome.rawValue), ("ended_by", endedBy?.rawValue),
       ("status", status), ("reason", reason), ("saved_at", savedAt.milliseconds),
+      ("transfers", TransferColumn.text(transfers)),
     ]
   }
 }

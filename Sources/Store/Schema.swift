@@ -6,7 +6,7 @@ import GRDB
 /// refuses a value of the wrong type, so reading a row cannot meet one.
 enum Schema {
   /// The newest schema that this version knows; also the name of the last migration.
-  static let version = 4
+  static let version = 5
 
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
@@ -14,6 +14,7 @@ enum Schema {
     migrator.registerMigration("v2") { db in try db.execute(sql: v2) }
     migrator.registerMigration("v3") { db in try db.execute(sql: v3) }
     migrator.registerMigration("v4") { db in try db.execute(sql: v4) }
+    migrator.registerMigration("v5") { db in try db.execute(sql: v5) }
     return migrator
   }
 

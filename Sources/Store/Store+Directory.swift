@@ -171,6 +171,7 @@ extension Database {
       numbers: try rows("numbers", "number").map(NumberRule.init(row:)),
       routes: try rows("routes", "position").map(RouteRule.init(row:)), generation: try generation(tenant))
     try readRoomTrunks(tenant, into: &snapshot)
+    try readCallHandling(tenant, into: &snapshot)
     return snapshot
   }
 

@@ -19,6 +19,7 @@ struct CallBody: Encodable {
   /// Seconds from the answer to the end; of a running call up to now.
   let duration: Double?
   let legs: [LegBody]
+  let transfers: [TransferBody]
 
   init(_ call: CallRecord, now: WallTime = .now()) {
     id = call.id
@@ -39,6 +40,27 @@ struct CallBody: Encodable {
       return milliseconds.overflow ? 0 : Double(max(0, milliseconds.partialValue)) / 1000
     }
     legs = call.legs.map(LegBody.init)
+    transfers = call.transfers.map(TransferBody.init)
+  }
+}
+
+struct TransferBody: Encodable {
+  let at: String
+  let kind: String
+  let by: Int?
+  let moved: Int
+  let to: String
+  let status: Int?
+  let leg: Int?
+
+  init(_ transfer: TransferRecord) {
+    at = transfer.at.rfc3339
+    kind = transfer.kind
+    by = transfer.by
+    moved = transfer.moved
+    to = transfer.to
+    status = transfer.status
+    leg = transfer.leg
   }
 }
 
@@ -150,6 +172,7 @@ struct UserBody: Encodable {
     name = user.name
     display = user.display
     enabled = user.enabled
+    record = user.record
   }
 }
 
@@ -182,6 +205,7 @@ struct TrunkBody: Encodable {
     hasPassword = trunk.password != nil
     register = trunk.register
     enabled = trunk.enabled
+    record = trunk.record
     activeCalls = state?.activeCalls
     switch state?.registration {
     case nil: (registration, registrationError) = (nil, nil)
@@ -200,6 +224,7 @@ struct NumberBody: Encodable {
   init(_ rule: NumberRule) {
     number = rule.number
     to = rule.to.description
+    record = rule.record
   }
 }
 
@@ -214,5 +239,6 @@ struct RouteBody: Encodable {
     match = rule.match
     to = rule.to.description
     number = rule.number
+    record = rule.record
   }
 }

@@ -50,6 +50,7 @@ package func addREST<Context: RequestContext & RemoteAddressed>(
   routes.addNumbers()
   routes.addRoutes()
   routes.addHistory()
+  routes.addCallHandling()
   routes.addInvitations()
   routes.addWebhooks()
   routes.addRoomTrunks()

@@ -11,6 +11,8 @@ package struct User: Sendable, Hashable, Codable {
   package var enabled: Bool
   /// All the user's calls are recorded.
   package var record: Bool
+  /// Kept apart from the account: written by the user, read with the directory.
+  package var handling = CallHandling()
 
   package init(
     tenant: TenantID = .default, name: String, display: String, ha1MD5: String, ha1SHA256: String, enabled: Bool = true,
