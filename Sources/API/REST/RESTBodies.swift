@@ -167,6 +167,7 @@ struct UserBody: Encodable {
   let name: String
   let display: String
   let enabled: Bool
+  let record: Bool
 
   init(_ user: User) {
     name = user.name
@@ -188,6 +189,7 @@ struct TrunkBody: Encodable {
   let hasPassword: Bool
   let register: Bool
   let enabled: Bool
+  let record: Bool
   /// `unused`, `trying`, `registered` or `failed`; not there before the gateway has taken the trunk over.
   let registration: String?
   /// Why the registration failed.
@@ -220,6 +222,7 @@ struct TrunkBody: Encodable {
 struct NumberBody: Encodable {
   let number: String
   let to: String
+  let record: Bool
 
   init(_ rule: NumberRule) {
     number = rule.number
@@ -233,6 +236,7 @@ struct RouteBody: Encodable {
   let match: String
   let to: String
   let number: String?
+  let record: Bool
 
   init(_ rule: RouteRule) {
     position = rule.position
