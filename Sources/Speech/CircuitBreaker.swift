@@ -32,8 +32,9 @@ package struct CircuitBreaker: Sendable {
     (failures, pauses, closedUntil, isTrying) = (0, 0, nil, false)
   }
 
-  package mutating func failed(now: Instant) {
-    failures = min(failures + 1, 1_000_000)
+  /// - Parameter isGrave: counts as many failures at once: a service that hangs holds a caller up each time it is asked.
+  package mutating func failed(now: Instant, isGrave: Bool = false) {
+    failures = min(failures + (isGrave ? threshold : 1), 1_000_000)
     // Requests that were under way when the first ones failed do not lengthen the pause.
     if closedUntil != nil, !isTrying { return }
     isTrying = false

@@ -71,7 +71,11 @@ package final class SpeechService: SpeechSource {
       let error = error as? SpeechError ?? .serviceUnreachable("\(error)")
       breaker.withLock {
         // A text or voice that it does not want says nothing about its health.
-        if case .serviceRefused(400..<500) = error { $0.succeeded() } else { $0.failed(now: .now()) }
+        if case .serviceRefused(400..<500) = error {
+          $0.succeeded()
+        } else {
+          $0.failed(now: .now(), isGrave: error == .serviceTimeout)
+        }
       }
       throw error
     }
@@ -123,7 +127,7 @@ package final class SpeechService: SpeechSource {
 }
 
 /// The several forms in which services list their voices.
-private struct VoiceList: Decodable {
+struct VoiceList: Decodable {
   let names: [String]
 
   private struct Named: Decodable {

@@ -1,4 +1,5 @@
 import Core
+import Foundation
 import Testing
 
 @testable import Speech
@@ -52,5 +53,28 @@ import Testing
     for _ in 0..<100 { breaker.failed(now: start) }
     let asked = asks(&breaker, after: .seconds(5))
     #expect(asked)
+  }
+
+  @Test func oneTimeOutIsEnough() {
+    var breaker = CircuitBreaker(threshold: 3, firstPause: .seconds(5))
+    breaker.failed(now: start, isGrave: true)
+    let asked = [4_999, 5_000].map { asks(&breaker, after: .milliseconds($0)) }
+    #expect(asked == [false, true])
+  }
+}
+
+@Suite struct VoiceListTests {
+  @Test(arguments: [
+    #"["a", "b"]"#, #"[{"name": "a", "language": "en"}, {"key": "b"}]"#, #"{"voices": ["b", "a"]}"#,
+    #"{"voices": [{"id": "a"}, {"voice": "b"}]}"#, #"{"a": {"quality": "low"}, "b": {}}"#,
+    #"{"voices": {"a": 1, "b": 2}}"#,
+  ])
+  func everyFormIsRead(json: String) throws {
+    #expect(try JSONDecoder().decode(VoiceList.self, from: Data(json.utf8)).names.sorted() == ["a", "b"])
+  }
+
+  @Test(arguments: ["", "7", #""a""#, "[1, 2]", #"[{"size": 1}]"#, "<html>"])
+  func whatIsNoListIsRefused(json: String) {
+    #expect(throws: (any Error).self) { try JSONDecoder().decode(VoiceList.self, from: Data(json.utf8)) }
   }
 }
