@@ -196,7 +196,8 @@ extension B2BUA {
     if callsCharged(to: user.name) >= configuration.maximumCallsPerUser { return refuse(486, "too-many-calls-of-user") }
     begin(
       request, transaction, flow, party: .user(user.name), from: user.name, dialled: dialled,
-      routed: directory.route(dialledByUser: dialled), maxForwards: maxForwards)
+      routed: directory.route(dialledByUser: dialled)
+        ?? directory.route(dialInCall(request, trunk: "", flow, called: dialled)), maxForwards: maxForwards)
   }
 
   /// The trunk that a flow comes from. A browser is none, even on a trunk's machine.

@@ -13,8 +13,11 @@ package final class ConferencePort: Sendable {
   /// What the phone hears.
   let fromConference: SampleRing
 
-  /// - Parameter sampleRate: Others than 8,000, 16,000 and 48,000 Hz are rounded up to the next of them.
-  package init(sampleRate: Int) {
+  /// - Parameters:
+  ///   - sampleRate: Others than 8,000, 16,000 and 48,000 Hz are rounded up to the next of them.
+  ///   - milliseconds: What each direction holds. A worker that stands still for a quarter of a second has lost the talk
+  ///     anyway; a port that nobody reads keeps the beginning of it.
+  package init(sampleRate: Int, milliseconds: Int = 250) {
     let rate =
       switch sampleRate {
       case ...8_000: 8_000
@@ -22,8 +25,8 @@ package final class ConferencePort: Sendable {
       default: 48_000
       }
     self.sampleRate = rate
-    // A quarter of a second: a worker that stands still longer has lost the talk anyway.
-    toConference = SampleRing(minimumCapacity: rate / 4)
+    let capacity = rate / 1_000 * max(20, min(60_000, milliseconds))
+    toConference = SampleRing(minimumCapacity: capacity)
     fromConference = SampleRing(minimumCapacity: rate / 4)
   }
 
@@ -37,6 +40,17 @@ package final class ConferencePort: Sendable {
   package static func sampleRate(for audio: NegotiatedAudio) -> Int {
     FrameEncoder.sampleRate(
       for: audio.codec, nativeRate: audio.codec.nativeSampleRate, parameters: audio.opus)
+  }
+
+  /// What the phone has said since, for a port without a conference: takes the conference's place as the reader.
+  package func takeSpeech() -> [Int16] {
+    var samples: [Int16] = []
+    let block = FrameMemory(count: samplesPerFrame)
+    while true {
+      let count = toConference.read(into: block.samples)
+      if count == 0 { return samples }
+      samples.append(contentsOf: block.samples.prefix(count))
+    }
   }
 
   /// Samples a tick of 20 ms.

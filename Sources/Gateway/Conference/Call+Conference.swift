@@ -47,12 +47,13 @@ extension Call {
   /// Takes a seat for the leg on the caller's side, and records the room as the other.
   @discardableResult
   func takeSeat(
-    _ entry: PhoneEntry, language: String = "en", stage: Conference.Stage = .seated
+    _ entry: PhoneEntry, language: String? = nil, stage: Conference.Stage = .seated
   ) throws(EntryRefusal) -> Conference {
     guard let rooms = core.rooms else { throw .refused("rooms are not served here") }
     let seat = try rooms.enter(entry, call: id)
     let conference = Conference(
-      call: self, room: entry.room, seat: seat, isHost: entry.isHost, language: language, stage: stage)
+      call: self, room: entry.room, seat: seat, isHost: entry.isHost,
+      language: language ?? core.configuration.menu.languages.first ?? "en", stage: stage)
     self.conference = conference
     return conference
   }

@@ -161,6 +161,14 @@ final class Conference {
     rooms?.say(clip, to: seat.id)
   }
 
+  /// The other phones hear who came, in that voice.
+  func announceJoined(_ name: AudioClip) async {
+    guard stage == .seated, let words = await core.prompts?.clip(.joined(name: nil), language: language),
+      stage == .seated, words.sampleRate == name.sampleRate
+    else { return }
+    rooms?.announce(AudioClip(sampleRate: name.sampleRate, samples: name.samples + words.samples), from: seat.id)
+  }
+
   // MARK: Keys for the far end
 
   /// Presses keys for the phone's far end. New ones wait until the old ones are through.

@@ -38,6 +38,6 @@ package protocol ConferenceRooms: Sendable {
   /// Says something to this phone alone, over the mix.
   func say(_ clip: AudioClip, to seat: SeatID)
 
-  /// Says something to the phones of this one's room; it hears it too.
+  /// Says something to the other phones of this one's room.
   func announce(_ clip: AudioClip, from seat: SeatID)
 }

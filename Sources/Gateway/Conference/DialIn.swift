@@ -1,4 +1,5 @@
 import Audio
+import Bridge
 import Core
 import Logging
 import SIP
@@ -12,6 +13,9 @@ final class DialIn {
   private var place: DialInPlace?
   private var playback: (id: DialInMenu.Playback, end: Instant)?
   private var isOver = false
+  /// Takes what the caller says for a name.
+  private var capture: ConferencePort?
+  private var name: AudioClip?
 
   init(call: Call, inquiry: DialInCall) {
     self.call = call
@@ -72,7 +76,14 @@ final class DialIn {
       await call.play(.holdMusic)
       await watchHost()
     case .dispatch(let pin): await handle(.answer(answer(to: pin)))
-    case .recordName, .stopRecordingName: break
+    case .recordName:
+      let port = ConferencePort(sampleRate: SpokenName.sampleRate, milliseconds: SpokenName.longest)
+      capture = port
+      await call.play(.conference(port))
+    case .stopRecordingName:
+      name = capture.flatMap { SpokenName.clip(of: $0.takeSpeech()) }
+      capture = nil
+      await call.play(.silence)
     case .enter(let language): await enter(language)
     case .hangUp(let ending):
       stop()
@@ -151,8 +162,29 @@ final class DialIn {
       return await handle(.answer(answer))
     }
     await handle(.entered)
+    if let name { await call.conference?.announceJoined(name) }
     stop()
     call.dialIn = nil
+  }
+}
+
+/// A caller's name in the caller's voice.
+enum SpokenName {
+  static let sampleRate = 16_000
+  /// Milliseconds.
+  static let longest = 6_000
+
+  /// What was said, without the silence around it; nil where nothing was.
+  static func clip(of samples: [Int16]) -> AudioClip? {
+    let block = sampleRate / 50
+    let loud = stride(from: 0, to: samples.count - block + 1, by: block).filter { start in
+      // A mean of 300 is about -40 dBFS: speech on any line, and above its noise.
+      samples[start..<start + block].reduce(0) { $0 + abs(Int($1)) } > 300 * block
+    }
+    guard let first = loud.first, let last = loud.last, last - first >= sampleRate / 5 else { return nil }
+    let start = max(0, first - 5 * block)
+    let end = min(samples.count, last + 10 * block)
+    return AudioClip(sampleRate: sampleRate, samples: Array(samples[start..<end]))
   }
 }
 

@@ -95,7 +95,9 @@ final class Phones {
 
   func announce(_ clip: AudioClip, from seat: SeatID) {
     guard let participant = sessions[seat]?.participant else { return }
-    participant.order(.announce(nextAnnouncement(), room: participant.room.mediaID, clip, to: nil))
+    let others = participant.room.present.compactMap { $0 === participant ? nil : $0.phone?.peer }
+    guard !others.isEmpty else { return }
+    participant.order(.announce(nextAnnouncement(), room: participant.room.mediaID, clip, to: others))
   }
 
   /// The worker cannot have the phone in the mix.

@@ -55,7 +55,7 @@ extension RoomService {
     context.flush()
   }
 
-  /// Says something to all phones of this one's room.
+  /// Says something to the other phones of this one's room.
   package func announce(_ clip: AudioClip, fromPhone seat: SeatID) {
     core.phones.announce(clip, from: seat)
     context.flush()

@@ -103,6 +103,7 @@ struct Configuration: Sendable {
     var remoteUnmute = false
     /// 0: everybody is heard.
     var loudest = 16
+    var dialIn = DialInSection()
   }
 
   struct WebhooksSection: Sendable {

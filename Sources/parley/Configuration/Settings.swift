@@ -2,7 +2,7 @@ import Core
 
 extension Configuration {
   /// Every setting of the configuration file, in the order of the reference page.
-  static let settings = [http, sip, calls, media, rooms, speech, rest, provisioning].flatMap { $0 }
+  static let settings = [http, sip, calls, media, rooms, dialIn, speech, rest, provisioning].flatMap { $0 }
 
   private static func setting<Value: Sendable>(
     _ name: String, _ path: any WritableKeyPath<Configuration, Value> & Sendable, _ kind: Kind<Value>,

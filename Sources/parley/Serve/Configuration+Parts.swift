@@ -24,7 +24,7 @@ extension Configuration {
     gateway.digestQOPs = sip.qop.map { $0 == .auth ? .auth : .authInt }
     gateway.drainTimeout = drain.timeout
     gateway.tones = speech.tones
-    gateway.menu = DialInMenu.Configuration(languages: speech.languages)
+    gateway.menu = dialInMenu
     gateway.product = "Parley/\(parleyVersion)"
     return gateway
   }

@@ -9,6 +9,8 @@ struct DirectoryFeed: Sendable {
   let store: Store
   let signalling: ServiceLoop<Gateway>
   let logger: Logger
+  /// Of the configuration file.
+  var dialInRules: [DispatchRule] = []
   /// Called with all trunks and their addresses: limits do not apply to them, and TLS checks their names.
   let onTrunks: @Sendable ([(trunk: Trunk, addresses: [IPAddress])]) -> Void
 
@@ -62,7 +64,7 @@ struct DirectoryFeed: Sendable {
     let directory = Directory(
       users: snapshot.users, trunks: snapshot.trunks, numbers: snapshot.numbers, routes: snapshot.routes,
       dialIn: DialInDispatcher(
-        trunks: snapshot.inboundTrunks, rules: snapshot.dispatchRules, addresses: resolved))
+        trunks: snapshot.inboundTrunks, rules: dialInRules + snapshot.dispatchRules, addresses: resolved))
     onTrunks(
       (snapshot.trunks + outbound).map { ($0, resolved[$0.host] ?? []) }
         + snapshot.inboundTrunks.map { Self.source($0, resolved) })

@@ -65,7 +65,9 @@ struct Server: Sendable {
     let roomServices = RoomsServices(
       rooms: rooms.service, tokens: TokenVerifier(keys: keys), sip: telephony, logger: logger)
 
-    let feed = DirectoryFeed(store: store, signalling: signalling, logger: logger) { trunks in
+    let feed = DirectoryFeed(
+      store: store, signalling: signalling, logger: logger, dialInRules: configuration.dialInRules
+    ) { trunks in
       signalling.loop.execute {
         let networks = trunks.flatMap {
           $0.addresses.map { IPNetwork($0) } + $0.trunk.allow.compactMap { IPNetwork($0) }

@@ -18,6 +18,7 @@ TONES = {PHONES[0]: 1115, PHONES[1]: 1855, PHONES[2]: 2525}
 ANN, BEN, CY = 455, 595, 3055
 _numbers = itertools.count()
 ROOMS = 40
+PIN, HOST_PIN = "1234", "987654"
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,14 @@ def exchange(directory, webhooks):
         users=("1001",),
         trunks=[{"name": "carrier", "host": f"{PHONES[0]}:5999", "codecs": ["PCMU", "PCMA", "G722"], "allow": ["127.0.0.32/28"]}],
         numbers=[{"number": f"+155507{n:02}", "to": f"room:phones-{n:02}"} for n in range(ROOMS)],
+        rooms={
+            "dial-in": {
+                "numbers": [
+                    {"number": f"+155508{n:02}", "room": f"phones-{n:02}", "pin": PIN, "host-pin": HOST_PIN, "wait-for-host": n % 2 == 1}
+                    for n in range(ROOMS)
+                ]
+            }
+        },
         **webhooks.sections,
     )
     parley.start()
@@ -43,6 +52,11 @@ def lobby(exchange, request):
     index = next(_numbers)
     house = House(exchange, f"phones-{index:02}")
     house.number = exchange.uri(f"+155507{index:02}")
+    # The same room behind a PIN.
+    house.guarded = exchange.uri(f"+155508{index:02}")
+    # And the next one's, which is not used by other tests.
+    house.other = House(exchange, f"phones-{next(_numbers):02}")
+    house.waiting = exchange.uri(f"+155508{house.other.room[-2:]}")
     yield house
     assert exchange.alive, f"the server died:\n{exchange.log()[-4000:]}"
 
@@ -219,3 +233,94 @@ async def test_six_tones_each_hears_the_other_five_and_never_itself(lobby, phone
         levels = {tone: heard.tone(tone) for tone in everybody}
         assert all(levels[tone] > -45 for tone in everybody - {own}), (own, levels)
         assert levels[own] < -55, (own, levels)
+
+
+async def enter(phone, number, pin):
+    await dial(phone, number)
+    await asyncio.sleep(0.3)
+    await asyncio.to_thread(phone.send_digits, pin + "#")
+
+
+async def test_a_pin_wrong_and_then_right(lobby, phones):
+    ann = await lobby.join("ann")
+    await ann.speak(ANN)
+    phone = phones()
+    await dial(phone, lobby.guarded)
+    spoken = await asyncio.to_thread(phone.listen, 1.5)
+    assert not spoken.is_silent, "nobody asked for the PIN"
+    await asyncio.to_thread(phone.send_digits, "4321#")
+    await asyncio.sleep(1.5)
+    assert not ann.room.remote_participants, "in with a wrong PIN"
+    await asyncio.to_thread(phone.send_digits, PIN + "#")
+    seen = await phone_of(ann, 20)
+    assert seen.attributes["sip.callStatus"] == "active" and seen.attributes["sip.ruleID"]
+    await ann.hears(seen.identity, TONES[PHONES[0]])
+    assert (await listen(phone, 2)).is_tone(ANN)
+
+
+async def test_three_wrong_pins_end_the_call(lobby, phones):
+    phone = phones()
+    await enter(phone, lobby.guarded, "1")
+    for pin in ("11", "12345"):
+        await asyncio.sleep(1.2)
+        await asyncio.to_thread(phone.send_digits, pin + "#")
+    await asyncio.to_thread(phone.wait, "CALL_CLOSED", 30)
+
+
+async def test_callers_wait_for_the_host_who_commands_by_keys(lobby, phones):
+    room = lobby.other
+    guest, host = phones(0), phones(1)
+    await enter(guest, lobby.waiting, PIN)
+    await asyncio.sleep(2)
+    assert not (await room.api.room.list_rooms(api.ListRoomsRequest(names=[room.room]))).rooms, "in without the host"
+    await enter(host, lobby.waiting, HOST_PIN)
+    ann = await room.join("ann")
+    await ann.until(lambda: len(ann.room.remote_participants) == 2, 20, "both telephones")
+    await ann.speak(ANN)
+    by_tone = {}
+    for identity in ann.room.remote_participants:
+        heard = await ann.listen(identity, timeout=15)
+        by_tone |= {address: identity for address, tone in TONES.items() if heard.is_tone(tone)}
+    assert set(by_tone) == set(PHONES[:2])
+    # Mute all: the guest and ann, not the host.
+    await asyncio.to_thread(host.send_digits, "*3")
+    await ann.event("track_muted", lambda one, _: one.identity == by_tone[PHONES[0]])
+    await ann.event("track_muted", lambda one, _: one.identity == "ann")
+    assert not (await ann.publication(by_tone[PHONES[1]])).muted
+    # Lock: nobody else comes in.
+    await asyncio.to_thread(host.send_digits, "*2")
+    await asyncio.sleep(0.5)
+    with pytest.raises(Exception):
+        await room.join("ben", timeout=5)
+    # End.
+    await asyncio.to_thread(host.send_digits, "*88")
+    for phone in (guest, host):
+        await asyncio.to_thread(phone.wait, "CALL_CLOSED", 20)
+    await ann.event("disconnected")
+
+
+async def test_a_guest_commands_nothing(lobby, phones):
+    ann = await lobby.join("ann")
+    phone = phones()
+    await dial(phone, lobby.number)
+    await phone_of(ann)
+    await ann.speak(ANN)
+    await asyncio.to_thread(phone.send_digits, "*3*2*88")
+    await asyncio.sleep(1)
+    assert not ann.count("track_muted")
+    await lobby.join("ben")
+
+
+async def test_a_desk_phone_comes_in_and_is_transferred_to_another_room_and_out(lobby, phones):
+    server = lobby.server
+    desk = phones(2, register=("127.0.0.1", server.sip_port, "1001", "pw-1001", server.domain), codecs=("G722",))
+    await asyncio.to_thread(desk.wait_registered)
+    ann, ben = await lobby.join("ann"), await lobby.other.join("ben")
+    await dial(desk, lobby.number)
+    seen = await phone_of(ann)
+    assert seen.name == "Agent 1001"
+    await ann.hears(seen.identity, TONES[PHONES[2]])
+    await asyncio.to_thread(desk.command, "transfer", server.uri(f"+155507{lobby.other.room[-2:]}"))
+    moved = await phone_of(ben)
+    await ann.misses(seen.identity)
+    assert moved.kind == SIP
