@@ -7,14 +7,16 @@ import itertools
 import pytest
 from livekit import api, rtc
 
-from support.baresip import Baresip
+from support.audio import MILLIWATT
+from support.baresip import NUMBER, Baresip
 from support.rooms import DisconnectReason, House
 from support.server import ParleyServer
 
 SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
-PHONES = [f"127.0.0.{n}" for n in (31, 32, 33)]
+# Three behind the carrier, and one on a desk, whose address is none of the carrier's.
+PHONES = [f"127.0.0.{n}" for n in (31, 32, 33, 61)]
 # Tones of the telephones, and of the SDK's participants: none another's harmonic or a DTMF frequency.
-TONES = {PHONES[0]: 1115, PHONES[1]: 1855, PHONES[2]: 2525}
+TONES = {PHONES[0]: 1115, PHONES[1]: 1855, PHONES[2]: 2525, PHONES[3]: 2135}
 ANN, BEN, CY = 455, 595, 3055
 _numbers = itertools.count()
 ROOMS = 40
@@ -226,7 +228,7 @@ async def test_six_tones_each_hears_the_other_five_and_never_itself(lobby, phone
             if identity != guest.identity:
                 await guest.hears(identity, tone, timeout=20)
     # A telephone has one mix of them.
-    everybody = set(tones.values()) | set(TONES.values())
+    everybody = set(speakers.values())
     for line in lines:
         own = TONES[line.address]
         heard = await listen(line, 2)
@@ -311,16 +313,87 @@ async def test_a_guest_commands_nothing(lobby, phones):
     await lobby.join("ben")
 
 
-async def test_a_desk_phone_comes_in_and_is_transferred_to_another_room_and_out(lobby, phones):
+async def test_a_desk_phone_comes_in_and_is_moved_to_another_room_and_out(lobby, phones):
     server = lobby.server
-    desk = phones(2, register=("127.0.0.1", server.sip_port, "1001", "pw-1001", server.domain), codecs=("G722",))
+    desk = phones(3, register=("127.0.0.1", server.sip_port, "1001", "pw-1001", server.domain), codecs=("G722",))
     await asyncio.to_thread(desk.wait_registered)
     ann, ben = await lobby.join("ann"), await lobby.other.join("ben")
     await dial(desk, lobby.number)
     seen = await phone_of(ann)
     assert seen.name == "Agent 1001"
-    await ann.hears(seen.identity, TONES[PHONES[2]])
-    await asyncio.to_thread(desk.command, "transfer", server.uri(f"+155507{lobby.other.room[-2:]}"))
+    await ann.hears(seen.identity, TONES[PHONES[3]])
+
+    async def move(room, identity, to):
+        await lobby.api.sip.transfer_sip_participant(
+            api.TransferSIPParticipantRequest(room_name=room, participant_identity=identity, transfer_to=to)
+        )
+
+    await move(lobby.room, seen.identity, f"room:{lobby.other.room}")
     moved = await phone_of(ben)
     await ann.misses(seen.identity)
-    assert moved.kind == SIP
+    await ben.hears(moved.identity, TONES[PHONES[3]])
+    # Out of the room, to the milliwatt.
+    await move(lobby.other.room, moved.identity, "601")
+    await ben.misses(moved.identity)
+    assert (await listen(desk, 2)).is_tone(MILLIWATT)
+
+
+async def test_a_phone_is_rung_into_a_room_and_hung_up_with_its_removal(lobby, phones):
+    ann = await lobby.join("ann")
+    await ann.speak(ANN)
+    phone = phones(0)
+    trunk = await lobby.api.sip.create_outbound_trunk(
+        api.CreateSIPOutboundTrunkRequest(
+            trunk=api.SIPOutboundTrunkInfo(name="out", address=f"{phone.address}:{phone.port}", numbers=["+15550700"])
+        )
+    )
+    ringing = asyncio.ensure_future(
+        lobby.api.sip.create_sip_participant(
+            api.CreateSIPParticipantRequest(
+                sip_trunk_id=trunk.sip_trunk_id, sip_call_to=NUMBER, room_name=lobby.room, participant_identity="uncle",
+                participant_name="Uncle Bob", dtmf="12w#", wait_until_answered=True,
+            )
+        )
+    )
+    seen = await ann.sees("uncle")
+    answer = await ringing
+    assert answer.participant_identity == "uncle" and answer.participant_id == seen.sid
+    assert seen.kind == SIP and seen.name == "Uncle Bob"
+    await ann.until(lambda: seen.attributes["sip.callStatus"] == "active", what="an active call")
+    await ann.hears("uncle", TONES[PHONES[0]])
+    assert (await listen(phone, 2)).is_tone(ANN)
+    assert await asyncio.to_thread(phone.digits_heard) == "12#"
+    await lobby.api.room.remove_participant(api.RoomParticipantIdentity(room=lobby.room, identity="uncle"))
+    await asyncio.to_thread(phone.wait, "CALL_CLOSED")
+
+
+async def test_a_phone_that_does_not_answer_rings_and_goes(lobby, phones):
+    ann = await lobby.join("ann")
+    phone = phones(0, answer="manual")
+    trunk = await lobby.api.sip.create_outbound_trunk(
+        api.CreateSIPOutboundTrunkRequest(
+            trunk=api.SIPOutboundTrunkInfo(name="out", address=f"{phone.address}:{phone.port}", numbers=["+15550701"])
+        )
+    )
+
+    def ring(**more):
+        return lobby.api.sip.create_sip_participant(
+            api.CreateSIPParticipantRequest(
+                sip_trunk_id=trunk.sip_trunk_id, sip_call_to=NUMBER, room_name=lobby.room, participant_identity="uncle", **more
+            )
+        )
+
+    await ring()
+    seen = await ann.sees("uncle")
+    await ann.until(lambda: seen.attributes.get("sip.callStatus") == "ringing", what="ringing")
+    assert not seen.track_publications
+    await asyncio.to_thread(phone.wait, "CALL_INCOMING")
+    await asyncio.to_thread(phone.hang_up)
+    await ann.misses("uncle")
+    # With the answer awaited the refusal is an error with its status.
+    busy = asyncio.ensure_future(ring(wait_until_answered=True))
+    await asyncio.to_thread(phone.wait, "CALL_INCOMING")
+    await asyncio.to_thread(phone.hang_up)
+    with pytest.raises(api.TwirpError) as refused:
+        await busy
+    assert refused.value.metadata["sip_status_code"] == "486", refused.value.metadata
