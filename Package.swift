@@ -208,7 +208,8 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ]),
-    tests("Gateway", ["Core", "SIP", "Bridge", "Transport", .product(name: "Logging", package: "swift-log")]),
+    tests(
+      "Gateway", ["Core", "SIP", "Audio", "Bridge", "Transport", .product(name: "Logging", package: "swift-log")]),
     tests("Store", ["Core", .product(name: "GRDB", package: "GRDB.swift")]),
     tests(
       "API",
