@@ -11,7 +11,7 @@ extension PhraseText {
     case .tooManyAttempts: "Too many attempts have failed."
     case .tryAgainLater: "No further attempts can be made at the moment. Please try again later."
     case .noSuchConference: "There is no conference under this number."
-    case .sayName: "Please say your name after the tone, then press the hash key."
+    case .sayName: "Please say your name, then press the hash key."
     case .nameRecorded: "Thank you."
     case .youAreFirst: "You are the first one here."
     case .waitingForHost: "Please wait. The conference begins when the host arrives."
@@ -49,6 +49,7 @@ extension PhraseText {
     case .joined(let name?): "\(name) has joined."
     case .left(nil): "Somebody has left."
     case .left(let name?): "\(name) has left."
+    case .hasJoined: "has joined."
     case .participants(...1): "You are alone in the conference."
     case .participants(let count): "There are \(count) people in the conference."
     case .phoneMenu:

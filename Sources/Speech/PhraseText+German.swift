@@ -11,7 +11,7 @@ extension PhraseText {
     case .tooManyAttempts: "Zu viele Versuche sind gescheitert."
     case .tryAgainLater: "Im Moment sind keine weiteren Versuche möglich. Bitte versuchen Sie es später noch einmal."
     case .noSuchConference: "Unter dieser Nummer gibt es keine Konferenz."
-    case .sayName: "Bitte sagen Sie nach dem Ton Ihren Namen, und drücken Sie dann die Rautetaste."
+    case .sayName: "Bitte sagen Sie Ihren Namen, und drücken Sie dann die Rautetaste."
     case .nameRecorded: "Danke."
     case .youAreFirst: "Sie sind der erste Teilnehmer."
     case .waitingForHost: "Bitte warten Sie. Die Konferenz beginnt, sobald der Gastgeber da ist."
@@ -49,6 +49,7 @@ extension PhraseText {
     case .joined(let name?): "\(name) ist dazugekommen."
     case .left(nil): "Jemand ist gegangen."
     case .left(let name?): "\(name) ist gegangen."
+    case .hasJoined: "ist dazugekommen."
     case .participants(...1): "Sie sind allein in der Konferenz."
     case .participants(let count): "Es sind \(count) Teilnehmer in der Konferenz."
     case .phoneMenu:

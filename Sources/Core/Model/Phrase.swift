@@ -26,6 +26,8 @@ package enum Phrase: Hashable, Sendable {
   case removed, youAreHost, callTransferred, transferFailed
   /// A name in the conference's language; nil where none is known.
   case joined(name: String?), left(name: String?)
+  /// After a name that its owner has said.
+  case hasJoined
   /// How many are in the conference, the listener included.
   case participants(Int)
   case phoneMenu
@@ -49,6 +51,7 @@ package enum Phrase: Hashable, Sendable {
     .mutedByHost, .unmutedByHost, .mayNotUnmute, .handRaised, .handLowered, .locked, .unlocked, .allMuted, .allUnmuted,
     .recordingStarted, .recordingStopped, .recordingPaused, .recordingResumed, .beingRecorded, .notAllowed,
     .unknownCommand, .removed, .youAreHost, .callTransferred, .transferFailed, .joined(name: nil), .left(name: nil),
+    .hasJoined,
     .phoneMenu, .busy, .noAnswer, .unreachable, .pleaseHold,
   ]
 
@@ -100,6 +103,7 @@ package enum Phrase: Hashable, Sendable {
     case .transferFailed: "transfer-failed"
     case .joined(nil): "joined"
     case .left(nil): "left"
+    case .hasJoined: "has-joined"
     case .participants(let count): "participants-\(count)"
     case .phoneMenu: "phone-menu"
     case .busy: "busy"

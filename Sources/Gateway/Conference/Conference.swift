@@ -163,7 +163,7 @@ final class Conference {
 
   /// The other phones hear who came, in that voice.
   func announceJoined(_ name: AudioClip) async {
-    guard stage == .seated, let words = await core.prompts?.clip(.joined(name: nil), language: language),
+    guard stage == .seated, let words = await core.prompts?.clip(.hasJoined, language: language),
       stage == .seated, words.sampleRate == name.sampleRate
     else { return }
     rooms?.announce(AudioClip(sampleRate: name.sampleRate, samples: name.samples + words.samples), from: seat.id)
