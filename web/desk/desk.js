@@ -12,6 +12,7 @@ import { nameOf } from './format.js';
 import { CallHistory, entryOf, fetchCalls, HistoryView } from './history.js';
 import { IdleView } from './idle.js';
 import { LoginView } from './login.js';
+import { RecordingControl } from './recording.js';
 import { loadSession, loadSettings, saveSession, saveSettings } from './settings.js';
 import { ShellView } from './shell.js';
 import { StageView } from './stage.js';
@@ -91,6 +92,10 @@ export class Desk {
         conference: (calls) => this.meet(calls),
       },
     });
+    // Only where the pages come from the telephone's own server: the password is for that one.
+    this.recording = new RecordingControl(() => (this.account?.server === this.defaultServer ? this.account : null));
+    this.stage.controls.append(this.recording.button, this.recording.pauseButton);
+    this.stage.controls.before(this.recording.sign);
     this.help = new HelpDialog();
     this.settingsDialog = new SettingsDialog(this.settings, this.tones, (name) => this.settingChanged(name));
     this.shell = new ShellView({
@@ -519,6 +524,7 @@ export class Desk {
     const { phone, focused } = this;
     const others = this.calls.filter((call) => call !== focused);
     this.stage.show(focused, others);
+    this.recording.watch(focused);
     this.idle.element.hidden = focused !== null;
     document.body.classList.toggle('in-call', focused !== null);
     const state = phone?.state ?? 'stopped';

@@ -162,6 +162,7 @@ export class HistoryView {
       h('header', { class: 'panel-head' },
         h('h2', { id: 'history-title' }, strings.history.title),
         h('div', { class: 'segmented', role: 'group', 'aria-label': strings.history.title }, this.all, this.missed),
+        h('a', { class: 'quiet', href: '/recordings/', testid: 'recordings-link' }, strings.recording.all),
         this.clearButton),
       this.list);
   }

@@ -219,6 +219,19 @@ export const strings = {
     'server-error': { title: 'The server has a problem', text: 'It answered, but cannot sign you in right now. Trying again…' },
   },
 
+  recording: {
+    start: 'Record',
+    stop: 'End recording',
+    startTitle: 'Record this call',
+    pause: 'Pause recording',
+    resume: 'Go on recording',
+    pauseTitle: 'Record nothing for a while, as for a card number',
+    recording: 'This call is being recorded',
+    paused: 'The recording is paused',
+    failed: 'This call is not recorded any more: the server cannot write',
+    all: 'Recordings',
+  },
+
   history: {
     title: 'Recent calls',
     empty: 'No calls yet',

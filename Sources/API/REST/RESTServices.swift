@@ -7,6 +7,8 @@ package import Store
 package struct RESTServices: Sendable {
   package var store: Store
   package var control: any GatewayControl
+  /// Nil where nothing is recorded.
+  package var recordings: (any RecordingControl)?
   package var metrics: MetricsRegistry
   /// The digest realm of the users' passwords.
   package var realm: String
@@ -18,7 +20,8 @@ package struct RESTServices: Sendable {
   package var speech: (any SpeechControl)?
 
   package init(
-    store: Store, control: any GatewayControl, metrics: MetricsRegistry, realm: String, keys: [String: Secret],
+    store: Store, control: any GatewayControl, recordings: (any RecordingControl)? = nil, metrics: MetricsRegistry,
+    realm: String, keys: [String: Secret],
     phones: (any SIPControl)? = nil
   ) {
     self.store = store
@@ -26,6 +29,7 @@ package struct RESTServices: Sendable {
     self.metrics = metrics
     self.realm = realm
     self.keys = keys
+    self.recordings = recordings
     self.phones = phones
   }
 }
@@ -53,6 +57,7 @@ package func addREST<Context: RequestContext & RemoteAddressed>(
   routes.addCallHandling()
   routes.addInvitations()
   routes.addWebhooks()
+  routes.addRecordings()
   routes.addRoomTrunks()
   routes.addDispatchRules()
   routes.addPhones()

@@ -27,7 +27,7 @@ extension RESTRoutes {
       let hashes = try hashes(name, try body.requiredText("password"))
       let user = User(
         name: name, display: try body.text("display") ?? name, ha1MD5: hashes.md5, ha1SHA256: hashes.sha256,
-        enabled: try body.flag("enabled") ?? true)
+        enabled: try body.flag("enabled") ?? true, record: try body.flag("record") ?? false)
       try body.finish()
       try await store.write(user, mode: .create)
       return .json(UserBody(user), status: .created)
@@ -46,6 +46,7 @@ extension RESTRoutes {
       if let password = try body.text("password") { (user.ha1MD5, user.ha1SHA256) = try hashes(name, password) }
       user.display = try body.text("display") ?? user.display
       user.enabled = try body.flag("enabled") ?? user.enabled
+      user.record = try body.flag("record") ?? user.record
       try body.finish()
       try await store.write(user, mode: .update)
       return .json(UserBody(user))
@@ -117,7 +118,8 @@ extension RESTRoutes {
 
     on(.post, "/v1/numbers", .apiKey) { call in
       var body = try await call.body()
-      let rule = NumberRule(number: try body.requiredText("number"), to: try body.target("to"))
+      let rule = NumberRule(
+        number: try body.requiredText("number"), to: try body.target("to"), record: try body.flag("record") ?? false)
       try body.finish()
       try await store.write(rule, mode: .create)
       return .json(NumberBody(rule), status: .created)
@@ -125,7 +127,8 @@ extension RESTRoutes {
 
     on(.patch, "/v1/numbers/{number}", .apiKey) { call in
       var body = try await call.body()
-      let rule = NumberRule(number: try call.parameter("number"), to: try body.target("to"))
+      let rule = NumberRule(
+        number: try call.parameter("number"), to: try body.target("to"), record: try body.flag("record") ?? false)
       try body.finish()
       try await store.write(rule, mode: .update)
       return .json(NumberBody(rule))
@@ -155,7 +158,7 @@ extension RESTRoutes {
       }
       let rule = RouteRule(
         position: position, match: try body.requiredText("match"), to: try body.target("to"),
-        number: try body.text("number"))
+        number: try body.text("number"), record: try body.flag("record") ?? false)
       try body.finish()
       try await store.write(rule, mode: .create)
       return .json(RouteBody(rule), status: .created)
@@ -170,6 +173,7 @@ extension RESTRoutes {
       rule.match = try body.text("match") ?? rule.match
       if let to = try body.optionalTarget("to") { rule.to = to }
       if let number = try body.nullableText("number") { rule.number = number }
+      rule.record = try body.flag("record") ?? rule.record
       try body.finish()
       try await store.write(rule, mode: .update)
       return .json(RouteBody(rule))
@@ -228,6 +232,7 @@ extension JSONInput {
     if let password = try nullableText("password") { trunk.password = password }
     trunk.register = try flag("register") ?? trunk.register
     trunk.enabled = try flag("enabled") ?? trunk.enabled
+    trunk.record = try flag("record") ?? trunk.record
     try finish()
   }
 }

@@ -244,17 +244,57 @@ package final class RecordingCatalog: Sendable {
     }
   }
 
+  // MARK: Other formats
+
+  /// The recording with a WAV file among its files, made from its Ogg file where it is missing; nil where there is none
+  /// to make it from.
+  package func withWAV(_ recording: RecordingRecord) async throws -> RecordingRecord? {
+    guard recording.state == .saved else { return nil }
+    if recording.files.contains(where: { $0.format == "wav" }) { return recording }
+    guard let ogg = recording.files.first(where: { $0.format == "ogg" && !$0.location.contains("://") }),
+      let dot = ogg.location.lastIndex(of: ".")
+    else { return nil }
+    let location = ogg.location[..<dot] + ".wav"
+    let made = await renders.run { [self] () -> Result<RecordingFile, RecordingError> in
+      let part = path(of: location + ".part")
+      do throws(RecordingError) {
+        try CallFiles.exportWAV(path(of: ogg.location), to: part)
+        guard rename(part, path(of: String(location))) == 0 else { throw RecordingError(errno, path: part) }
+        let hash = try FileHash.sha256(of: path(of: String(location)))
+        return .success(
+          RecordingFile(
+            name: ogg.name, location: String(location), format: "wav", contentType: "audio/wav", bytes: hash.bytes,
+            sha256: hash.hex, duration: ogg.duration))
+      } catch {
+        unlink(part)
+        return .failure(error)
+      }
+    }
+    guard let file = try made?.get(), var latest = try await store.recording(recording.id) else { return nil }
+    if !latest.files.contains(where: { $0.format == "wav" }) {
+      latest.files.append(file)
+      try await store.save(latest)
+    }
+    return latest
+  }
+
   // MARK: Removing
 
   /// Removes a recording's files from the disk, then its row. Files elsewhere (`s3://…`) are the caller's.
   package func remove(_ recording: RecordingRecord) async throws {
+    try Self.removeFiles(of: recording, in: directory)
+    try await store.remove(recording.id)
+  }
+
+  /// The files alone: the row must go after them.
+  package static func removeFiles(of recording: RecordingRecord, in directory: String) throws(RecordingError) {
     var places = recording.files.map(\.location).filter { !$0.contains("://") }
     if let spool = recording.spool { places.append(spool) }
     for place in places {
-      if unlink(path(of: place)) != 0, errno != ENOENT { throw RecordingError(errno, path: path(of: place)) }
-      if let dot = place.lastIndex(of: ".") { unlink(path(of: String(place[..<dot]) + ".peaks")) }
+      let path = directory + "/" + place
+      if unlink(path) != 0, errno != ENOENT { throw RecordingError(errno, path: path) }
+      if let dot = path.lastIndex(of: ".") { unlink(String(path[..<dot]) + ".peaks") }
     }
-    try await store.remove(recording.id)
   }
 
   /// Ends spools and rendering; what is not rendered then is at the next start.

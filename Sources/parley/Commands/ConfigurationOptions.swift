@@ -5,7 +5,8 @@ import Store
 /// The subcommands beside `serve`.
 let administrationCommands: [any ParsableCommand.Type] = [
   CheckCommand.self, UserCommand.self, TrunkCommand.self, NumberCommand.self, RouteCommand.self, KeyCommand.self,
-  TokenCommand.self, WebhooksCommand.self, CallsCommand.self, ConfigCommand.self,
+  TokenCommand.self, WebhooksCommand.self, CallsCommand.self, RecordingsCommand.self,
+  ConfigCommand.self,
 ]
 
 /// Which configuration a command works with.

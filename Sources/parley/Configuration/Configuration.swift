@@ -8,6 +8,7 @@ struct Configuration: Sendable {
   var calls = CallsSection()
   var media = MediaSection()
   var rooms = RoomsSection()
+  var recordings = RecordingsSection()
   var webhooks = WebhooksSection()
   var speech = SpeechSection()
   var data = DataSection()
@@ -244,6 +245,7 @@ struct ProvisionUser: Sendable, Hashable {
   var name = ""
   var password = Secret("")
   var display = ""
+  var record = false
 }
 
 struct ProvisionTrunk: Sendable, Hashable {
@@ -256,6 +258,7 @@ struct ProvisionTrunk: Sendable, Hashable {
   var password: Secret?
   var register = false
   var enabled = true
+  var record = false
 
   enum TrunkTransport: String, Sendable, CaseIterable { case udp, tcp, tls }
 }
@@ -263,6 +266,7 @@ struct ProvisionTrunk: Sendable, Hashable {
 struct ProvisionNumber: Sendable, Hashable {
   var number = ""
   var to = RouteTarget.echo
+  var record = false
 }
 
 struct ProvisionRoute: Sendable, Hashable {
@@ -271,4 +275,5 @@ struct ProvisionRoute: Sendable, Hashable {
   var match = ""
   var to = RouteTarget.echo
   var number: String?
+  var record = false
 }

@@ -5,7 +5,8 @@ extension ProvisionUser {
   func stored(realm: String) -> User {
     let hashes = PasswordHashes(name: name, realm: realm, password: password)
     return User(
-      name: name, display: display.isEmpty ? name : display, ha1MD5: hashes.md5, ha1SHA256: hashes.sha256)
+      name: name, display: display.isEmpty ? name : display, ha1MD5: hashes.md5, ha1SHA256: hashes.sha256,
+      record: record)
   }
 }
 
@@ -14,18 +15,18 @@ extension ProvisionTrunk {
     Trunk(
       name: name, host: host.host, port: host.port ?? (transport == .tls ? 5061 : 5060), transport: transport.rawValue,
       codecs: codecs, allow: allow, username: username, password: password?.revealed, register: register,
-      enabled: enabled)
+      enabled: enabled, record: record)
   }
 }
 
 extension ProvisionNumber {
-  var stored: NumberRule { NumberRule(number: number, to: to) }
+  var stored: NumberRule { NumberRule(number: number, to: to, record: record) }
 }
 
 extension ProvisionRoute {
   /// - Parameter index: its place in the list, from 0.
   func stored(at index: Int) -> RouteRule {
-    RouteRule(position: position ?? (index + 1) * 10, match: match, to: to, number: number)
+    RouteRule(position: position ?? (index + 1) * 10, match: match, to: to, number: number, record: record)
   }
 }
 

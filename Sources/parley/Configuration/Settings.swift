@@ -2,7 +2,7 @@ import Core
 
 extension Configuration {
   /// Every setting of the configuration file, in the order of the reference page.
-  static let settings = [http, sip, calls, media, rooms, dialIn, speech, rest, provisioning].flatMap { $0 }
+  static let settings = [http, sip, calls, media, rooms, dialIn, recordings, speech, rest, provisioning].flatMap { $0 }
 
   private static func setting<Value: Sendable>(
     _ name: String, _ path: any WritableKeyPath<Configuration, Value> & Sendable, _ kind: Kind<Value>,
@@ -184,6 +184,7 @@ extension ProvisionUser {
     Setting(
       "display", \.display, .text("text", accepts: { _ in true }), in: ProvisionUser(), fallback: "(the name)",
       "The name that others see."),
+    Setting("record", \.record, .flag, in: ProvisionUser(), "Whether all the user's calls are recorded."),
   ]
 }
 
@@ -207,6 +208,7 @@ extension ProvisionTrunk {
       "auth.password", \.password, Kind<Secret>.secret.optional(), in: ProvisionTrunk(), "Password at the carrier."),
     Setting("register", \.register, .flag, in: ProvisionTrunk(), "Whether we register at the carrier."),
     Setting("enabled", \.enabled, .flag, in: ProvisionTrunk(), "Whether it is used."),
+    Setting("record", \.record, .flag, in: ProvisionTrunk(), "Whether all calls over it are recorded."),
   ]
 }
 
@@ -215,6 +217,7 @@ extension ProvisionNumber {
     Setting(
       "number", \.number, .text("text"), in: ProvisionNumber(), required: true, "Such as +15550100 or 600."),
     Setting("to", \.to, .target, in: ProvisionNumber(), required: true, "Where it leads."),
+    Setting("record", \.record, .flag, in: ProvisionNumber(), "Whether all calls to it are recorded."),
   ]
 }
 
@@ -230,5 +233,6 @@ extension ProvisionRoute {
     Setting(
       "position", \.position, Kind<Int>.integer(0...1_000_000).optional(), in: ProvisionRoute(),
       fallback: "(ten times the place in the list)", "Lower ones are tried first."),
+    Setting("record", \.record, .flag, in: ProvisionRoute(), "Whether all calls that it routes are recorded."),
   ]
 }

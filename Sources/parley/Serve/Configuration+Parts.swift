@@ -25,6 +25,9 @@ extension Configuration {
     gateway.drainTimeout = drain.timeout
     gateway.tones = speech.tones
     gateway.menu = dialInMenu
+    gateway.recordsAllCalls = recordings.calls == .all
+    gateway.hasRecordingKeys = recordings.keys
+    gateway.recordingNotice = recordings.notice == .beep ? .beep : .none
     gateway.product = "Parley/\(parleyVersion)"
     return gateway
   }

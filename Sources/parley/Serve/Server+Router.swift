@@ -10,7 +10,7 @@ extension Server {
   func makeRouter(
     pages: WebPages, store: Store, gateway: Gateway, transport: SIPTransportStack,
     rooms: RoomsServices, metrics: MetricsRegistry,
-    keys: [String: Secret], speech: any SpeechControl
+    keys: [String: Secret], speech: any SpeechControl, recordings: RecordingsPlane
   ) throws -> Router<HTTPRequestContext> {
     let router = Router(context: HTTPRequestContext.self)
     pages.addRoutes(to: router)
@@ -18,6 +18,7 @@ extension Server {
       store: store, control: GatewayBridge(gateway: gateway), metrics: metrics,
       realm: configuration.sip.effectiveRealm, keys: keys, phones: rooms.sip?.control)
     services.speech = speech
+    services.recordings = RecordingsBridge(gateway: gateway, plane: recordings)
     addREST(to: router, services: services)
     addRooms(to: router, services: rooms)
     return router

@@ -62,6 +62,9 @@ struct Server: Sendable {
     let prompts = configuration.promptLibrary(service: speech, metrics: metrics, logger: logger)
     await gateway.serve(rooms: PhoneRooms(service: rooms.service, signalling: signalling), prompts: prompts)
     let telephony = SIPServices(store: store, control: SIPBridge(gateway: gateway))
+    let recordings = try RecordingsPlane(
+      configuration, store: store, webhooks: webhooks == nil ? [] : configuration.webhooks.urls, logger: logger)
+    await gateway.serve(recorder: recordings.recorder)
     let roomServices = RoomsServices(
       rooms: rooms.service, tokens: TokenVerifier(keys: keys), sip: telephony, logger: logger)
 
@@ -85,14 +88,14 @@ struct Server: Sendable {
     let pages = WebPages(configuration: configuration, demo: provisioned.demo)
     let router = try makeRouter(
       pages: pages, store: store, gateway: gateway, transport: transport, rooms: roomServices, metrics: metrics,
-      keys: keys, speech: SpeechBridge(library: prompts, service: speech))
+      keys: keys, speech: SpeechBridge(library: prompts, service: speech), recordings: recordings)
     let http = HTTPServer(
       configuration: httpConfiguration(tls), router: router,
       webSockets: roomServices.webSockets.merging(["/sip": .sip(transport)]) { $1 },
       group: signalling.loop, logger: logger)
     let upkeep = Upkeep(
       gateway: gateway, rooms: rooms.service, transport: transport, store: store,
-      keepCalls: configuration.data.keepCalls, feed: feed,
+      keepCalls: configuration.data.keepCalls, recordings: recordings, feed: feed,
       certificate: certificate, http: http,
       readings: SystemReadings(
         registry: metrics, gateway: gateway, rooms: rooms, transport: transport, media: media), logger: logger,
@@ -110,6 +113,7 @@ struct Server: Sendable {
     try await services.run()
     await transport.shutdown()
     media.stop()
+    recordings.stop()
     try await group.shutdownGracefully()
     logger.notice("stopped")
   }

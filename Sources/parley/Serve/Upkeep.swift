@@ -16,6 +16,7 @@ struct Upkeep: Service {
   let store: Store
   /// Nil: for ever.
   let keepCalls: Duration?
+  let recordings: RecordingsPlane
   let feed: DirectoryFeed
   let certificate: CertificateWatch?
   let http: HTTPServer
@@ -31,6 +32,7 @@ struct Upkeep: Service {
       if let keepCalls { group.addTask { await removeRecords(olderThan: keepCalls) } }
       if let certificate { group.addTask { await certificate.run() } }
       group.addTask { await readings.run() }
+      group.addTask { await recordings.run() }
       // Ends with the first signal; this service is the last one started, so it is told first.
       group.addTask { try? await gracefulShutdown() }
       // The others run for ever, so whichever ends first is the signal.
