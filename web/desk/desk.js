@@ -8,6 +8,7 @@ import { openMicrophone } from './devices.js';
 import { DialView, keys } from './dial.js';
 import { HelpDialog, SettingsDialog } from './dialogs.js';
 import { h, setText } from './dom.js';
+import { HandlingView } from './handling.js';
 import { nameOf } from './format.js';
 import { CallHistory, entryOf, fetchCalls, HistoryView } from './history.js';
 import { IdleView } from './idle.js';
@@ -97,7 +98,8 @@ export class Desk {
     this.stage.controls.append(this.recording.button, this.recording.pauseButton);
     this.stage.controls.before(this.recording.sign);
     this.help = new HelpDialog();
-    this.settingsDialog = new SettingsDialog(this.settings, this.tones, (name) => this.settingChanged(name));
+    this.settingsDialog = new SettingsDialog(this.settings, this.tones, (name) => this.settingChanged(name),
+      new HandlingView(() => (this.account?.server === this.defaultServer ? this.account : null)));
     this.shell = new ShellView({
       dial: this.dial.element, idle: this.idle.element, stage: this.stage.element, history: this.historyView.element,
     }, {

@@ -51,8 +51,10 @@ export class SettingsDialog {
    * @param {Settings} settings
    * @param {Tones} tones
    * @param {(changed: keyof Settings) => void} onChange
+   * @param {import('./handling.js').HandlingView} handling
    */
-  constructor(settings, tones, onChange) {
+  constructor(settings, tones, onChange, handling) {
+    this.handling = handling;
     this.settings = settings;
     this.tones = tones;
     this.onChange = onChange;
@@ -85,12 +87,14 @@ export class SettingsDialog {
       h('h3', {}, text.keys),
       this.checkbox('shortcuts', text.shortcuts),
       row('set-dtmf', text.dtmf, this.choice('dtmf', text.dtmfModes)),
+      handling.element,
       h('p', { class: 'faint about' }, text.about(version)));
     this.element.addEventListener('close', () => this.stopMeter());
   }
 
   async open() {
     if (!this.element.open) this.element.showModal();
+    this.handling.load();
     await this.startMeter();
     await this.fill();
   }

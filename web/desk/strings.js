@@ -278,6 +278,18 @@ export const strings = {
     about: (/** @type {string} */ version) => `Parley Desk ${version}`,
   },
 
+  handling: {
+    title: 'Incoming calls',
+    doNotDisturb: 'Do not disturb: callers hear that you are busy',
+    forwardAlways: 'Forward every call to',
+    forwardBusy: 'Forward to, while you are busy',
+    forwardNoAnswer: 'Forward to, when you do not answer',
+    after: 'Seconds of ringing before that',
+    nobody: 'Nobody',
+    saved: 'Saved for all your phones.',
+    refused: 'Not saved: it must be a number or a user’s name.',
+  },
+
   help: {
     title: 'Keyboard shortcuts',
     off: 'Single-key shortcuts are switched off in Settings.',
