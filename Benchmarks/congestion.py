@@ -7,6 +7,7 @@ are LiveKit's SDK. PARLEY_BIN names the server's binary.
 """
 
 import argparse
+import dataclasses
 import json
 import signal
 import sys
@@ -27,6 +28,17 @@ SCENARIOS = [
     Scenario("800, jitter 30 ms", [Phase(30, 800, jitter=30)]),
     Scenario("3000 down to 300, up to 3000", [Phase(25, 3000), Phase(25, 300), Phase(30, 3000)]),
     Scenario("1000 down to 180 (audio alone), up to 1000", [Phase(20, 1000), Phase(20, 180), Phase(30, 1000)]),
+]
+
+
+# Several behind one link, a TCP flow beside a subscriber, and one that speaks REMB alone (aiortc).
+SHARES = [
+    {"rate": 1500, "viewers": 3},
+    {"rate": 3000, "viewers": 3},
+    {"rate": 2000, "flow": True},
+    {"rate": 800, "flow": True},
+    {"rate": 600, "remb": True},
+    {"rate": 250, "remb": True},
 ]
 
 
@@ -75,6 +87,15 @@ def main():
         for row in rows(outcome):
             found.append(row)
             print(json.dumps(row), flush=True)
+    for settings in SHARES:
+        name = "share " + ", ".join(f"{key} {value}" for key, value in settings.items())
+        if arguments.only and not any(name.startswith(one) for one in arguments.only):
+            continue
+        directory = tempfile.mkdtemp(prefix="parley-congestion.")
+        print(f"== {name} ({directory})", flush=True)
+        row = {"scenario": name} | dataclasses.asdict(Bench(directory).share(**settings))
+        found.append(row)
+        print(json.dumps(row), flush=True)
     if arguments.output:
         Path(arguments.output).write_text(json.dumps(found, indent=1) + "\n")
 

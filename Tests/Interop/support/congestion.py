@@ -105,6 +105,22 @@ class Outcome:
         return last[-1].at - self.starts[phase]
 
 
+@dataclass
+class Share:
+    """What those behind one link got, each in kbps, once it was shared out."""
+
+    rate: int
+    video: list = field(default_factory=list)
+    heights: list = field(default_factory=list)
+    frames: list = field(default_factory=list)
+    audio_lost: float = 0
+    flow: float = 0
+    # The link's queue in milliseconds: in the middle, at its worst.
+    queue: float = 0
+    queue_most: float = 0
+    used: float = 0
+
+
 class Reader:
     """Lines of JSON of a process, as they come."""
 
@@ -182,11 +198,13 @@ class Bench:
                 time.sleep(0.2)
             yield
 
-    def guest(self, link, side, role, *rest, identity=None):
+    def guest(self, link, side, role, *rest, identity=None, module="support.viewer"):
         from .rooms import token
 
         address = getattr(link, "signalling", link.addresses[0])
-        command = [sys.executable, "-m", "support.viewer", role, f"http://{address}:{HTTP}",
+        # A guest of another module has one role only.
+        kind = [role] if module == "support.viewer" else []
+        command = [sys.executable, "-m", module, *kind, f"http://{address}:{HTTP}",
                    token(identity or role, "congestion"), *map(str, rest)]
         return self._spawn(
             link.command(side, "nice", "-n", "-12", *command), identity or role, stdout=subprocess.PIPE, text=True, cwd=HERE
@@ -230,6 +248,77 @@ class Bench:
                     outcome.layers[rid] = (
                         round((last[-1][rid][0] - last[0][rid][0]) * 8 / 1000 / max(len(last) - 1, 1)), last[-1][rid][1])
         return outcome
+
+    def share(self, rate, viewers=1, flow=False, remb=False, settle=20, seconds=20, queue=500):
+        """`viewers` of LiveKit's SDK, or one that speaks REMB alone, behind a link of `rate` kbps, perhaps with a TCP
+        flow beside them; what they get after `settle` seconds."""
+        with contextlib.ExitStack() as stack:
+            link = stack.enter_context(Link(queue=queue / 1000))
+            stack.enter_context(self.server(link))
+            publisher = Reader(stack.enter_context(self.guest(link, 0, "show", 960, 540, 1_200_000)))
+            publisher.until(
+                lambda one: sum(1 for sent, *_ in one.get("layers", {}).values() if sent > 20_000) >= 2, 60, "simulcast"
+            )
+            self._set(link, Phase(0, rate))
+            guests = []
+            for index in range(viewers):
+                module = "support.remb" if remb else "support.viewer"
+                guest = self.guest(link, 1, "watch", identity=f"watch{index}", module=module)
+                guests.append(Reader(stack.enter_context(guest)))
+            for guest in guests:
+                guest.until(lambda one: "joined" in one, 30, "subscriber")
+            if flow:
+                where = (link.addresses[0], "9000")
+                python = [sys.executable, "-m", "support.flow"]
+                options = {"stdout": subprocess.PIPE, "text": True, "cwd": HERE}
+                sender = Reader(stack.enter_context(self._spawn(link.command(0, *python, "send", *where), "send", **options)))
+                sender.until(lambda one: "ready" in one, 10, "flow")
+                flow = Reader(stack.enter_context(self._spawn(link.command(1, *python, "receive", *where), "take", **options)))
+            time.sleep(settle)
+            before, bytes_before = [len(guest.lines) - 1 for guest in guests], link.down.bytes
+            forwarded = self._forwarded(link)
+            flow_before = flow.lines[-1] if flow else None
+            waits, end = [], time.monotonic() + seconds
+            while time.monotonic() < end:
+                waits.append(link.down.wait(time.monotonic()) * 1000)
+                time.sleep(0.02)
+            share = Share(rate, used=round((link.down.bytes - bytes_before) * 8 / 1000 / seconds))
+            share.queue, share.queue_most = round(sorted(waits)[len(waits) // 2]), round(max(waits))
+            lost = packets = 0
+            for guest, since in zip(guests, before):
+                first, last = guest.lines[since], guest.lines[-1]
+                elapsed = last["at"] - first["at"]
+
+                def step(kind, name, ends=(first, last)):
+                    return sum(
+                        one[name] - ends[0][kind].get(ssrc, {}).get(name, 0) for ssrc, one in ends[1][kind].items()
+                    )
+
+                if remb:
+                    # aiortc counts no bytes: the server does.
+                    share.video.append(round((self._forwarded(link) - forwarded) * 8 / 1000 / seconds))
+                    lost += last["audio"]["lost"] - first["audio"]["lost"]
+                    packets += last["audio"]["packets"] - first["audio"]["packets"]
+                    continue
+                share.video.append(round(step("video", "bytes") * 8 / 1000 / elapsed))
+                share.frames.append(round(step("video", "frames") / elapsed, 1))
+                share.heights.append(max((one["height"] for one in last["video"].values()), default=0))
+                lost, packets = lost + step("audio", "lost"), packets + step("audio", "packets")
+            share.audio_lost = round(100 * lost / max(lost + packets, 1), 1)
+            if flow:
+                elapsed = flow.lines[-1]["at"] - flow_before["at"]
+                share.flow = round((flow.lines[-1]["flow"] - flow_before["flow"]) * 8 / 1000 / elapsed)
+        return share
+
+    def _forwarded(self, link):
+        """Bytes of video that the server has sent to all subscribers so far."""
+        read = (
+            "import urllib.request as u; print(u.urlopen(u.Request("
+            f"'http://{link.addresses[0]}:{HTTP}/metrics', headers={{'Authorization': 'Bearer {KEY}'}})).read().decode())"
+        )
+        text = subprocess.run(link.command(0, sys.executable, "-c", read), capture_output=True, text=True, check=True).stdout
+        name = 'parley_room_octets_forwarded_total{kind="video"} '
+        return next(float(line[len(name):]) for line in text.splitlines() if line.startswith(name))
 
     @staticmethod
     def _set(link, phase):
