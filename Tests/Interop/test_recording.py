@@ -87,7 +87,7 @@ def part(samples, start, end):
 
 def sounds(samples, tone):
     """Whether a stretch is that tone."""
-    return abs(strongest(samples, RATE) - tone) < 15 and level(samples) > -35
+    return abs(strongest(samples, RATE)[0] - tone) < 15 and level(samples) > -35
 
 
 def media(server, recording, user=None, query=""):
@@ -275,4 +275,4 @@ def test_a_browser_plays_the_recording(recorded, agent, browsers):
         [f"/v1/recordings/{recording['id']}/media", KEY],
     )
     for samples, tone in zip(decoded, (ALICE, CARRIER)):
-        assert abs(strongest([int(value * 32767) for value in samples], 48000) - tone) < 15
+        assert abs(strongest([int(value * 32767) for value in samples], 48000)[0] - tone) < 15
