@@ -457,4 +457,45 @@ final class FakeRooms: ConferenceRooms {
     #expect(scene.rooms.departures == [.hungUp, .hungUp])
     try await scene.world.expectNothingLeft(calls: 1)
   }
+
+  @Test func aReferFromARoomCallsSomebodyIntoIt() async throws {
+    let scene = try await Scene()
+    let bob = try await Agent.phone(scene.world, "1002", 2)
+    let ann = try await Agent.phone(scene.world, "1001", 3)
+    let call = try await ann.call("701")
+    try await call.answered()
+    try await scene.world.settle()
+    try await call.send(.refer, [(.referTo, "<sip:1002@parley.test>")])
+    #expect(try await ann.response(.refer).status == 202)
+    let invited = try await bob.incoming()
+    try await invited.answer()
+    try await scene.world.settle()
+    #expect(scene.rooms.entries.map(\.room) == ["support", "support"] && scene.rooms.isConnected(2))
+    #expect(scene.rooms.departures.isEmpty, "who refers stays")
+    try await invited.bye()
+    try await call.bye()
+    #expect(scene.rooms.departures == [.hungUp, .hungUp])
+  }
+
+  @Test func aPlaceInARoomIsHandedOver() async throws {
+    let scene = try await Scene()
+    let ann = try await Agent.phone(scene.world, "1001", 3)
+    // The carrier talks to 1001, who asks in the room and then sends the carrier there in its place.
+    let talk = try await ann.call("9555")
+    let far = try await scene.carrier.incoming()
+    try await far.answer()
+    try await talk.answered()
+    let consult = try await ann.call("701")
+    try await consult.answered()
+    try await scene.world.settle()
+    let replaces = "\(consult.callID)%3Bto-tag%3D\(consult.toTag ?? "")%3Bfrom-tag%3Dcaller"
+    try await talk.send(.refer, [(.referTo, "<sip:701@parley.test?Replaces=\(replaces)>")])
+    #expect(try await ann.response(.refer).status == 202)
+    try await consult.awaitBye()
+    try await scene.world.settle()
+    #expect(scene.rooms.entries.map(\.room) == ["support", "support"])
+    #expect(scene.rooms.departures == [.hungUp] && scene.rooms.isConnected(2))
+    try await far.bye()
+    #expect(scene.rooms.departures == [.hungUp, .hungUp])
+  }
 }

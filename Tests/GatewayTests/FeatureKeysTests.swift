@@ -1,3 +1,4 @@
+import Core
 import Testing
 
 @testable import Gateway
@@ -40,6 +41,23 @@ struct FeatureKeysTests {
     #expect(keys.expire() == .keys("*"))
     #expect(keys.expire() == nil)
     #expect(keys.press("6") == .keys("6"))
+  }
+}
+
+@Suite("As many keys as fingers press")
+struct KeyBudgetTests {
+  @Test("A burst is taken, a flood is not, and time gives back")
+  func flood() {
+    var now = Instant(nanoseconds: 1_000_000_000)
+    var budget = KeyBudget(now: now)
+    let taken = (0..<1_000).count { _ in budget.take(now: now) }
+    #expect(taken == KeyBudget.burst)
+    now = now + .seconds(1)
+    let later = (0..<1_000).count { _ in budget.take(now: now) }
+    #expect(later == KeyBudget.rate)
+    now = now + .seconds(3_600)
+    let rested = (0..<1_000).count { _ in budget.take(now: now) }
+    #expect(rested == KeyBudget.burst)
   }
 }
 

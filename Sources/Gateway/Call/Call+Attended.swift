@@ -22,6 +22,13 @@ extension Call {
       return
     }
     // A built-in or a room has no leg to hand over, and a leg cannot change its media worker: the target is called anew.
+    if let conference = other.conference, consulting === other.caller {
+      // The transferor hands over its place in the room.
+      let room = RoutedCall(target: .room(conference.room), number: other.record.to)
+      await transfer(transferee, to: room, request: request)
+      if self.conference != nil { core.enqueue(.hangUp(status: 487, reason: "transferred"), to: other) }
+      return
+    }
     guard other.hasPeer(of: consulting), other.host === host else {
       await transfer(transferee, to: other.routed, request: request)
       if self.transfer != nil { core.enqueue(.hangUp(status: 487, reason: "transferred"), to: other) }

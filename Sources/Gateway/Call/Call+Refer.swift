@@ -10,6 +10,9 @@ extension Call {
       transferor: leg, dialled: dialled, kind: refer.replaces == nil ? .blind : .attended,
       leavesByItself: refer.wantsSubscription
     ) { [weak leg] status, reason in leg?.notify(status, reason) }
+    if conference?.stage == .seated, leg === caller, refer.replaces == nil {
+      return inviteIntoRoom(dialled, by: leg, request: request)
+    }
     guard let transferee = peer(of: leg) else {
       request.report(480, "nobody is left to be transferred")
       return

@@ -23,7 +23,9 @@ extension SIPLeg {
     guard let call, call.canTransfer(self), subscription?.isOver ?? true else {
       return refuse(491, "the call cannot be transferred now")
     }
-    guard call.peer(of: self) != nil else { return refuse(403, "there is nobody to transfer") }
+    guard call.peer(of: self) != nil || call.conference?.stage == .seated else {
+      return refuse(403, "there is nobody to transfer")
+    }
     var response = makeResponse(202, to: request)
     response.headers.set(.contact, core.contactHeader(for: destination))
     if !refer.wantsSubscription { response.headers.set(.referSub, "false") }

@@ -7,13 +7,15 @@ extension B2BUA {
   /// Rings a phone. The room sees it at once.
   /// - Parameters:
   ///   - addresses: of the trunk's host, where the directory's trunk is not meant.
+  ///   - responsible: the user among whose calls it counts.
   ///   - completion: called once, with the start or with the answer, as the request wants.
   func originate(
-    _ request: DialOut, addresses: [IPAddress],
+    _ request: DialOut, addresses: [IPAddress], responsible: String? = nil,
     _ completion: @escaping (Result<DialledPhone, PhoneError>) -> Void
   ) {
     do throws(PhoneError) {
       let call = try makeCall(for: request)
+      call.responsible = responsible
       if case .trunk(let trunk) = request.route { call.dialledTrunk = (trunk, addresses.first) }
       let conference: Conference
       do throws(EntryRefusal) {

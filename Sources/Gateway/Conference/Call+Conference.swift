@@ -103,6 +103,9 @@ extension Call {
   /// A transfer whose target is a room: the transferee enters it, whoever was on the other side is released.
   func completeTransfer(intoRoom name: String) async {
     guard let transfer else { return }
+    guard let name = room(name, of: transfer.target) else {
+      return await transferFailed(403, reason: "the room asks for a PIN, or no rule takes the call")
+    }
     let old = conference
     do {
       try takeSeat(phoneEntry(of: transfer.transferee, room: name))
@@ -112,6 +115,37 @@ extension Call {
     old?.leave()
     recordRoom(name)
     await completeTransfer(with: nil, builtIn: conference?.connect(transfer.transferee))
+  }
+
+  /// The room itself, where only a rule knows it. Nobody can be asked for a PIN in the middle of a transfer.
+  private func room(_ name: String, of target: RoutedCall) -> String? {
+    guard name.isEmpty, let inquiry = target.dialIn else { return name }
+    var random = SystemRandomNumberGenerator()
+    guard case .admitted(let place) = core.directory.dialIn.dispatch(inquiry, random: &random) else { return nil }
+    return place.room
+  }
+
+  /// A phone in a room refers to somebody: the room calls (RFC 4579 §5.5), and the phone stays or leaves as it likes.
+  func inviteIntoRoom(_ dialled: String, by leg: SIPLeg, request: TransferRequest) {
+    guard let conference, core.route(dialled, by: leg.party) != nil else {
+      return request.report(404, StatusPhrase.standard(404))
+    }
+    var dialOut = DialOut(
+      room: conference.room, identity: "sip_\(dialled)", route: .directory, number: dialled)
+    dialOut.callerNumber = record.from
+    dialOut.waitsForAnswer = true
+    request.report(100, StatusPhrase.standard(100))
+    var payer: String?
+    if case .user(let name) = leg.party { payer = name }
+    if let payer, core.callsCharged(to: payer) >= core.configuration.maximumCallsPerUser {
+      return request.report(486, "\(payer) has too many calls")
+    }
+    core.originate(dialOut, addresses: [], responsible: payer) { result in
+      switch result {
+      case .success: request.report(200, StatusPhrase.standard(200))
+      case .failure(let error): request.report(error.sipStatus ?? 503, error.message)
+      }
+    }
   }
 
   // MARK: Refusals

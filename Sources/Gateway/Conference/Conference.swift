@@ -29,6 +29,7 @@ final class Conference {
   /// Of a phone that was rung from here.
   var dialling: Dialling?
   private var keys = FeatureKeys()
+  private var budget: KeyBudget
   private var script: DigitScript?
   private var isHandUp = false
   private var areAllMuted = false
@@ -42,6 +43,7 @@ final class Conference {
     self.isHost = isHost
     self.language = language
     self.stage = stage
+    budget = KeyBudget(now: call.core.now)
   }
 
   private var core: B2BUA { call.core }
@@ -201,6 +203,7 @@ final class Conference {
 
   func pressed(_ key: Character) async {
     guard stage == .seated else { return }
+    guard budget.take(now: core.now) else { return core.metrics.refused("keys") }
     let meaning = keys.press(key)
     if keys.pending.isEmpty {
       core.cancelTimer(.featureKey, of: call)

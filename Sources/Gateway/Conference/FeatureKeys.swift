@@ -1,3 +1,26 @@
+import Core
+
+/// How many keys of a phone are taken: as many as fingers press. INFO requests could come by the hundred, and each key
+/// goes to everybody in the room.
+struct KeyBudget {
+  /// At once, and then a second.
+  static let burst = 40
+  static let rate = 8
+  private var left = Double(KeyBudget.burst)
+  private var last: Instant
+
+  init(now: Instant) { last = now }
+
+  /// False for a key that is to be ignored.
+  mutating func take(now: Instant) -> Bool {
+    left = min(Double(Self.burst), left + (now - last).inSeconds * Double(Self.rate))
+    last = now
+    guard left >= 1 else { return false }
+    left -= 1
+    return true
+  }
+}
+
 /// What a phone in a conference can do by keys.
 enum FeatureCode: Hashable, Sendable {
   case toggleMute, toggleHand, sayMenu, sayParticipants

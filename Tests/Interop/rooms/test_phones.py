@@ -9,8 +9,12 @@ from livekit import api, rtc
 
 from support.audio import MILLIWATT
 from support.baresip import NUMBER, Baresip
+from support.browser import Agent
 from support.rooms import DisconnectReason, House
 from support.server import ParleyServer
+
+from .conftest import Loop
+from .test_browser import Visitor
 
 SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
 # Three behind the carrier, and one on a desk, whose address is none of the carrier's.
@@ -397,3 +401,40 @@ async def test_a_phone_that_does_not_answer_rings_and_goes(lobby, phones):
     with pytest.raises(api.TwirpError) as refused:
         await busy
     assert refused.value.metadata["sip_status_code"] == "486", refused.value.metadata
+
+
+@pytest.fixture
+def runner(lobby):
+    """Runs the SDK's part of a test whose other half blocks."""
+    made = Loop()
+    yield made
+    made(lobby.close())
+    made.loop.call_soon_threadsafe(made.loop.stop)
+
+
+def test_a_softphone_a_telephone_a_browser_and_the_sdk_hear_each_other(lobby, phones, browsers, runner):
+    ann = runner(lobby.join("ann"))
+    runner(ann.speak(ANN, level=-20))
+    visitor = Visitor(browsers, lobby, "vic", CY)
+    agent = Agent(browsers, lobby.server, "1001", BEN)
+    try:
+        visitor.connected()
+        visitor.evaluate("lkRoom.localParticipant.setMicrophoneEnabled(true)")
+        agent.call(lobby.number.split(":")[1].split("@")[0])
+        phone = phones(0)
+        phone.dial(lobby.number)
+        phone.wait("CALL_ESTABLISHED")
+        runner(ann.until(lambda: len(ann.room.remote_participants) == 3, 15, "all four"))
+        tones = {ANN, BEN, CY, TONES[PHONES[0]]}
+        # Each line has one mix, without its own voice.
+        for listen, own in ((phone.listen, TONES[PHONES[0]]), (agent.listen, BEN)):
+            heard = listen(3).last(1)
+            levels = {tone: heard.tone(tone) for tone in tones}
+            assert all(levels[tone] > -50 for tone in tones - {own}), (own, levels)
+            assert levels[own] < -55, (own, levels)
+        for identity, tone in (("sip_1001", BEN), ("vic", CY)):
+            runner(ann.hears(identity, tone, timeout=15))
+        heard = visitor.ears.listen(3).last(1)
+        assert heard.tone(TONES[PHONES[0]]) > -50 and heard.tone(BEN) > -50, heard
+    finally:
+        agent.close()
