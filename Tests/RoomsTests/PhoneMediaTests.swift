@@ -252,6 +252,9 @@ private struct TestLeg {
 }
 
 extension RoomMedia {
-  fileprivate func packets(of watch: PhoneMediaTests.Watch, _ index: Int) -> [[UInt8]] { watch.transport(index).packets }
+  fileprivate func packets(of watch: PhoneMediaTests.Watch, _ index: Int) -> [[UInt8]] {
+    watch.transport(index).packets
+  }
+
   fileprivate func hasConference(_ room: MediaRoomID) -> Bool { rooms[room]?.conference != nil }
 }
