@@ -4,6 +4,7 @@ from conftest import CALLER, RAW
 from support.audio import ALICE, BOB, CARRIER
 from support.audio import CALLER as CALLER_TONE
 from support.baresip import Baresip
+from support.desk import Desk
 from support.sip import Dialog, Media, sdp
 from test_calls import hears
 from test_hold import is_music
@@ -179,3 +180,32 @@ def test_a_carrier_may_not_transfer(server, known, agent, trunk, party):
     hears(alice.listen(1.5).last(1), CARRIER, ALICE)
     alice.hang_up()
     dialog.wait_bye()
+
+
+def test_the_desk_transfers_without_a_mouse(server, known, browsers, agent, baresip):
+    bob = agent("1002", BOB)
+    desk = Desk(browsers, server, "1003", ALICE)
+    try:
+        desk.dial("9115553005")
+        desk.wait_call("active")
+        hears(desk.listen(2).last(1), CARRIER)
+        desk.at("mute").focus()
+        desk.page.keyboard.press("t")
+        desk.see("transfer-target")
+        desk.page.keyboard.type("1002")
+        desk.page.keyboard.press("Enter")
+        bob.wait_ringing()
+        desk.see("transfer-note", text="rings")
+        bob.reject(486)
+        desk.see("transfer-note", text="busy")
+        hears(desk.listen(1.5).last(1), CARRIER)
+        desk.page.keyboard.press("Enter")
+        bob.wait("agent.calls.length === 2 && agent.current.state === 'ringing'", what="called again")
+        bob.answer()
+        hears(bob.listen(2.5).last(1), CARRIER, BOB)
+        hears(baresip.listen(1.5).last(1), BOB, ALICE)
+        desk.wait_call(None)
+        bob.hang_up()
+    finally:
+        desk.close()
+    assert [one["status"] for one in server.record(known, to="9115553005")["transfers"]] == [486, 200]
