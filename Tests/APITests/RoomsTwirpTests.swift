@@ -179,11 +179,23 @@ import Testing
     }
   }
 
-  @Test(arguments: ["PerformRpc", "ForwardParticipant", "MoveParticipant"])
-  func whatIsNotServedSaysSo(_ method: String) async throws {
+  @Test func whatIsNotServedSaysSo() async throws {
     try await RoomsTestServer.run { server in
-      let reply = try await server.call(method, json: #"{"room":"lobby"}"#, token: admin())
+      let reply = try await server.call("ForwardParticipant", json: #"{"room":"lobby"}"#, token: admin())
       #expect(reply.status == 501 && error(reply).code == "unimplemented")
+    }
+  }
+
+  @Test func callsAndMovesNeedTheirRightsAndSomebody() async throws {
+    try await RoomsTestServer.run { server in
+      let rpc = try await server.call("PerformRpc", json: #"{"room":"other"}"#, token: admin())
+      #expect(rpc.status == 401)
+      let nobody = try await server.call(
+        "PerformRpc", json: #"{"room":"lobby","destination_identity":"x","method":"m"}"#, token: admin())
+      #expect(nobody.status == 404 && error(nobody).code == "not_found")
+      let move = try await server.call(
+        "MoveParticipant", json: #"{"room":"lobby","identity":"x","destination_room":"hall"}"#, token: admin())
+      #expect(move.status == 401)
     }
   }
 

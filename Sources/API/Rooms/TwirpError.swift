@@ -47,6 +47,7 @@ struct TwirpError: Error, Sendable, Equatable {
 
   init(_ error: RoomError) {
     self.init(Code(rawValue: error.code.rawValue) ?? .internal, error.message)
+    meta = error.details
   }
 
   var response: Response {

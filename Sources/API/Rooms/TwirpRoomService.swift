@@ -76,17 +76,23 @@ func roomServiceMethods(_ rooms: RoomService) -> [TwirpMethod] {
     method("PerformRpc") { call in
       let request = try call.decode(Livekit_PerformRpcRequest.self)
       try call.require(.roomAdmin, room: request.room)
-      throw TwirpError(.unimplemented, "PerformRpc is not served; participants call each other directly")
+      var response = Livekit_PerformRpcResponse()
+      response.payload = try await rooms.performRPC(request)
+      return try call.encode(response)
     },
     method("ForwardParticipant") { call in
       let request = try call.decode(Livekit_ForwardParticipantRequest.self)
       try call.require(.roomAdmin, room: request.room)
-      throw TwirpError(.unimplemented, "ForwardParticipant is not served: this server is alone")
+      throw TwirpError(.unimplemented, "ForwardParticipant is not served: a track is in one room")
     },
     method("MoveParticipant") { call in
       let request = try call.decode(Livekit_MoveParticipantRequest.self)
       try call.require(.roomAdmin, room: request.room)
-      throw TwirpError(.unimplemented, "MoveParticipant is not served: this server is alone")
+      guard call.claims.video.destinationRoom == request.destinationRoom else {
+        throw TwirpError(.unauthenticated, "the token is for another destination")
+      }
+      try await rooms.moveParticipant(request)
+      return try call.encode(Livekit_MoveParticipantResponse())
     },
   ]
 }

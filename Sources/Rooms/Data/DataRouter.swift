@@ -8,8 +8,12 @@ final class DataRouter {
   private var cache = ReplayCache()
   /// Of the server's own packets: a back end that tries again sends the same one.
   private var nonces = RecentNonces()
+  private let calls: ServerCalls
 
-  init(_ room: Room) { self.room = room }
+  init(_ room: Room) {
+    self.room = room
+    calls = ServerCalls(room.context)
+  }
 
   /// A message of a participant's channel.
   func receive(_ bytes: [UInt8], on label: DataChannelLabel, from sender: Participant) {
@@ -18,7 +22,7 @@ final class DataRouter {
     else { return }
     guard sender.permission.canPublishData else { return }
     if label == .reliable, !sender.sequences.accept(packet.sequence) { return }
-    guard admit(&packet, from: sender) else { return }
+    guard !calls.receive(packet, from: sender), admit(&packet, from: sender) else { return }
     // What the packet says about its channel is not to be trusted: native clients write lossy everywhere.
     packet.kind = label == .reliable ? .reliable : .lossy
     deliver(packet, from: sender)
@@ -77,6 +81,18 @@ final class DataRouter {
       phone.receive(dtmf, from: sender, isAddressed: !named.isEmpty)
     }
   }
+
+  /// A call of the server's to a participant.
+  func call(
+    _ request: Livekit_PerformRpcRequest, to participant: Participant, _ completion: @escaping ServerCalls.Completion
+  ) throws(RoomError) {
+    guard participant.endpoint == nil, participant.receiving != nil else {
+      throw RoomError(.failedPrecondition, "the participant has no data channels")
+    }
+    deliver(try calls.begin(request, to: participant, completion), from: nil)
+  }
+
+  func left(_ participant: Participant) { calls.left(participant) }
 
   private func deliver(_ packet: Livekit_DataPacket, from sender: Participant?) {
     let bytes = packet.bytes

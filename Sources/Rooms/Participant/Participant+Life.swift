@@ -57,9 +57,19 @@ extension Participant {
   /// A new token, now and every five minutes: with it the client comes back after the old one has expired.
   func refreshToken() {
     guard endpoint == nil else { return }
-    let claims = claims.replacing(permission: permission, name: name, metadata: metadata, attributes: attributes)
-    if let token = context.dependencies.mintToken(claims) { send(.refreshToken(token)) }
+    if let token = context.dependencies.mintToken(currentClaims) { send(.refreshToken(token)) }
     tokenTimer = context.after(.seconds(300)) { [weak self] in self?.refreshToken() }
+  }
+
+  /// What a token would say of the participant as it is now.
+  var currentClaims: AccessClaims {
+    claims.replacing(permission: permission, name: name, metadata: metadata, attributes: attributes)
+  }
+
+  /// Clients keep the newest token and begin anew with it: that is how they come into another room.
+  func move(token: String) {
+    send(.refreshToken(token))
+    leave(.migration, action: .reconnect)
   }
 
   // MARK: Connections

@@ -109,6 +109,7 @@ final class Room {
     announce(participant, includingItself: false)
     if !participant.isHidden { departed.add(participant.info, now: context.now) }
     speakers.left(participant)
+    data.left(participant)
     service.ended(participant)
     context.logger.info(
       "participant left",

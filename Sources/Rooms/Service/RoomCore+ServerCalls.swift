@@ -100,6 +100,41 @@ extension RoomCore {
     room.data.send(packet)
   }
 
+  func performRPC(
+    _ request: Livekit_PerformRpcRequest, _ completion: @escaping ServerCalls.Completion
+  ) {
+    do throws(RoomError) {
+      let participant = try find(request.room, request.destinationIdentity)
+      try participant.room.data.call(request, to: participant, completion)
+    } catch {
+      completion(.failure(error))
+    }
+  }
+
+  /// Sends a participant into another room: it gets a token for that one and begins anew there, with its tracks.
+  func moveParticipant(_ request: Livekit_MoveParticipantRequest) throws(RoomError) {
+    let participant = try find(request.room, request.identity)
+    guard !request.destinationRoom.isEmpty, request.destinationRoom != request.room else {
+      throw RoomError(.invalidArgument, "the destination must be another room")
+    }
+    guard participant.endpoint == nil, participant.signal != nil else {
+      throw RoomError(.failedPrecondition, "the participant cannot be told where to go")
+    }
+    var claims = participant.currentClaims
+    claims.video.room = request.destinationRoom
+    // Who would not be let in there stays here.
+    let join = JoinRequest(claims: claims, clientInfo: participant.client, remote: participant.remote)
+    do throws(JoinRefusal) {
+      try validate(join)
+    } catch {
+      throw RoomError(error.status == 404 ? .notFound : .failedPrecondition, error.text)
+    }
+    guard let token = context.dependencies.mintToken(claims) else {
+      throw RoomError(.failedPrecondition, "the key of the participant's token is not known any more")
+    }
+    participant.move(token: token)
+  }
+
   func updateRoomMetadata(_ request: Livekit_UpdateRoomMetadataRequest) throws(RoomError) -> Livekit_Room {
     let room = try find(request.room)
     guard request.metadata.utf8.count <= context.configuration.maximumMetadata else {

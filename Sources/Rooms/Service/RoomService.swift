@@ -112,6 +112,20 @@ package actor RoomService {
     return try core.updateRoomMetadata(request)
   }
 
+  /// The answer of a participant to a call of ours.
+  package func performRPC(_ request: Livekit_PerformRpcRequest) async throws(RoomError) -> String {
+    let result = await withCheckedContinuation { continuation in
+      core.performRPC(request) { continuation.resume(returning: $0) }
+      context.flush()
+    }
+    return try result.get()
+  }
+
+  package func moveParticipant(_ request: Livekit_MoveParticipantRequest) throws(RoomError) {
+    defer { context.flush() }
+    try core.moveParticipant(request)
+  }
+
   // MARK: Operation
 
   package var participantCount: Int { core.participantCount }

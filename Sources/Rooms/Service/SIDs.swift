@@ -4,6 +4,7 @@ enum SID {
     case room = "RM_"
     case participant = "PA_"
     case track = "TR_"
+    case call = "RPC_"
   }
 
   /// Without the characters that people confuse.

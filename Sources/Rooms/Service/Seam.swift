@@ -89,12 +89,16 @@ package struct RoomError: Error, Hashable, Sendable, CustomStringConvertible {
     case permissionDenied = "permission_denied"
     case failedPrecondition = "failed_precondition"
     case resourceExhausted = "resource_exhausted"
+    case deadlineExceeded = "deadline_exceeded"
     case unimplemented
     case unavailable
+    case unknown
   }
 
   package var code: Code
   package var message: String
+  /// More for programs, by name.
+  package var details: [String: String] = [:]
 
   package init(_ code: Code, _ message: String) {
     self.code = code

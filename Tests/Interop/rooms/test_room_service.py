@@ -278,3 +278,76 @@ async def test_what_is_not_served_says_so(house):
     with pytest.raises(api.TwirpError) as error:
         await house.api.ingress.list_ingress(api.ListIngressRequest())
     assert error.value.code in ("unimplemented", "bad_route")
+
+
+async def call(house, identity, method, payload="", **more):
+    body = {"room": house.room, "destination_identity": identity, "method": method, "payload": payload, **more}
+    return await asyncio.to_thread(twirp, house.server, "PerformRpc", body, admin(house.room))
+
+
+@WAYS
+async def test_a_back_end_calls_a_participant(house, single):
+    ann, bob = await house.join("ann", single=single), await house.join("bob", single=single)
+
+    @ann.local.register_rpc_method("greet")
+    async def greet(invocation):
+        return f"hello {invocation.payload}, said {invocation.caller_identity}"
+
+    @ann.local.register_rpc_method("fail")
+    async def fail(invocation):
+        raise rtc.RpcError(1234, "not today", "why")
+
+    @ann.local.register_rpc_method("sleep")
+    async def sleep(invocation):
+        await asyncio.sleep(10)
+        return "late"
+
+    assert await call(house, "ann", "greet", "you") == (200, {"payload": "hello you, said server"})
+    status, error = await call(house, "ann", "fail")
+    assert (status, error["code"], error["msg"]) == (500, "unknown", "not today")
+    assert error["meta"] == {"rpc_code": "1234", "rpc_data": "why"}
+    status, error = await call(house, "ann", "unheard-of")
+    assert (status, error["code"], error["meta"]["rpc_code"]) == (501, "unimplemented", "1400")
+    status, error = await call(house, "ann", "sleep", response_timeout_ms=2000)
+    assert (status, error["code"], error["meta"]["rpc_code"]) == (408, "deadline_exceeded", "1502")
+    status, error = await call(house, "nobody", "greet")
+    assert (status, error["code"]) == (404, "not_found")
+    # Nothing of all this reached the other one, and participants still call each other.
+    assert not bob.data
+    assert await bob.local.perform_rpc(destination_identity="ann", method="greet", payload="x") == "hello x, said bob"
+
+
+@WAYS
+async def test_a_participant_is_moved_to_another_room(house, single):
+    elsewhere = f"{house.room}-b"
+    ann, bob = await house.join("ann", single=single), await house.join("bob", single=single)
+    cid = await house.join("cid", room=elsewhere, single=single)
+    await ann.speak(audio.ALICE)
+    await bob.hears("ann", audio.ALICE)
+    await house.api.room.move_participant(
+        api.MoveParticipantRequest(room=house.room, identity="ann", destination_room=elsewhere)
+    )
+    await bob.misses("ann")
+    await cid.sees("ann", timeout=15)
+    await ann.event("reconnected", timeout=15)
+    await cid.hears("ann", audio.ALICE, timeout=15)
+    await ann.sees("cid")
+    assert "bob" not in ann.room.remote_participants
+    found = await house.api.room.list_participants(api.ListParticipantsRequest(room=elsewhere))
+    assert sorted(one.identity for one in found.participants) == ["ann", "cid"]
+
+
+async def test_a_move_needs_a_token_for_the_destination(house):
+    await house.join("ann")
+    body = {"room": house.room, "identity": "ann", "destination_room": "elsewhere"}
+    status, error = await asyncio.to_thread(twirp, house.server, "MoveParticipant", body, admin(house.room))
+    assert (status, error["code"]) == (401, "unauthenticated")
+    allowed = admin(house.room, destination_room="elsewhere")
+    status, error = await asyncio.to_thread(
+        twirp, house.server, "MoveParticipant", body | {"identity": "nobody"}, allowed
+    )
+    assert (status, error["code"]) == (404, "not_found")
+    status, error = await asyncio.to_thread(
+        twirp, house.server, "MoveParticipant", body | {"destination_room": house.room}, admin(house.room, destination_room=house.room)
+    )
+    assert (status, error["code"]) == (400, "invalid_argument")
