@@ -21,9 +21,9 @@ struct DialInNumber: Sendable {
   static let settings: [Setting<DialInNumber>] = [
     Setting("number", \.number, .text("text"), in: DialInNumber(), required: true, "Such as +15550100 or 700."),
     Setting("room", \.room, .text("text"), in: DialInNumber(), required: true, "The room's name."),
-    Setting("pin", \.pin, pinKind.optional(), in: DialInNumber(), fallback: "", "What callers have to enter."),
+    Setting("pin", \.pin, pinKind.optional(), in: DialInNumber(), fallback: "(none)", "What callers have to enter."),
     Setting(
-      "host-pin", \.hostPIN, pinKind.optional(), in: DialInNumber(), fallback: "",
+      "host-pin", \.hostPIN, pinKind.optional(), in: DialInNumber(), fallback: "(none)",
       "What makes a caller the host, who may lock the room, mute all, record and end it by keys."),
     Setting(
       "wait-for-host", \.waitForHost, .flag, in: DialInNumber(),
