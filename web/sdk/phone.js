@@ -6,16 +6,15 @@
 import { Call } from './call.js';
 import { DigestClient } from './digest.js';
 import { Emitter } from './events.js';
-import { PhoneError } from './errors.js';
+import { causeOfStatus, PhoneError } from './errors.js';
 import { toUri } from './numbers.js';
 import { CallKeeper } from './keeper.js';
 import { instanceId, randomToken } from './random.js';
 import { Registration } from './registration.js';
-import { parseMessage, SipResponse } from './sip-message.js';
+import { parseMessage, SipRequest, SipResponse } from './sip-message.js';
 import { TransactionLayer } from './transactions.js';
 import { backOff, WebSocketTransport } from './transport.js';
 
-/** @typedef {import('./sip-message.js').SipRequest} SipRequest */
 /** @typedef {import('./transactions.js').ClientTransaction} ClientTransaction */
 /** @typedef {import('./transactions.js').ServerTransaction} ServerTransaction */
 
@@ -57,7 +56,7 @@ export const version = '0.1.0';
  */
 
 /**
- * `call`: one comes in; `restored`: one of the page before this one is taken over; `calls`: one began or ended; `message`: every
+ * `call`: one comes in; `text`: a user sent a text; `restored`: one of the page before this one is taken over; `calls`: one began or ended; `message`: every
  * SIP message, for a trace.
  * @typedef {object} PhoneEvents
  * @property {PhoneStatus} state
@@ -65,6 +64,7 @@ export const version = '0.1.0';
  * @property {Call} restored
  * @property {null} calls
  * @property {{direction: 'in' | 'out', text: string}} message
+ * @property {{from: {user: string, uri: string, displayName: string}, type: string, text: string}} text
  * @property {{text: string, error: unknown}} warning
  */
 
@@ -89,7 +89,7 @@ export class Phone extends Emitter {
     /** No name of this machine that anyone could reach: RFC 7118 §5. */
     this.host = `${randomToken(12)}.invalid`;
     this.contact = `sip:${randomToken(8)}@${this.host};transport=ws;ob`;
-    this.allow = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY';
+    this.allow = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY, MESSAGE';
     this.digest = new DigestClient(this.options.authUser, options.password);
     this.transport = new WebSocketTransport(options.server, { keepAlive: this.options.keepAlive });
     this.layer = new TransactionLayer({
@@ -188,6 +188,36 @@ export class Phone extends Emitter {
     const others = this.calls.filter((other) => other !== call && other.isEstablished && !other.onHold);
     await Promise.all(others.map((other) => other.hold().catch((error) => this.warn('hold failed', error))));
     await call.resume();
+  }
+
+  /**
+   * Sends a text to a user (RFC 3428), 1,300 bytes at most.
+   * @param {string} target
+   * @param {string} text
+   * @returns {Promise<void>} when a device of theirs has it
+   * @throws {PhoneError} when none has
+   */
+  async sendText(target, text) {
+    if (this.state !== 'registered') throw new PhoneError('not-connected');
+    const uri = toUri(target, this.domain);
+    if (!uri) throw new PhoneError('bad-number');
+    let sequence = 1;
+    const request = new SipRequest('MESSAGE', uri);
+    request.headers
+      .append('Max-Forwards', 70)
+      .append('From', `${this.identity};tag=${randomToken(10)}`)
+      .append('To', `<${uri}>`)
+      .append('Call-ID', randomToken(22))
+      .append('CSeq', `${sequence} MESSAGE`)
+      .append('User-Agent', this.options.userAgent);
+    request.setBody('text/plain;charset=UTF-8', text);
+    const status = await new Promise((resolve) => {
+      this.exchange(request, { final: (response) => resolve(response.status), timeout: () => resolve(408) }, () => {
+        sequence += 1;
+        return sequence;
+      });
+    });
+    if (status >= 300) throw new PhoneError(causeOfStatus(status), `MESSAGE: ${status}`, status);
   }
 
   // ---- for the parts of the phone
@@ -371,6 +401,14 @@ export class Phone extends Emitter {
     switch (request.method) {
       case 'INVITE': return this.receiveInvite(transaction);
       case 'OPTIONS': return transaction.respond(this.capabilities(transaction));
+      case 'MESSAGE': {
+        const { from } = request;
+        transaction.respond(200);
+        return this.emit('text', {
+          from: { user: from.uri.user, uri: from.uri.text, displayName: from.displayName },
+          type: request.headers.get('Content-Type'), text: request.body,
+        });
+      }
       case 'NOTIFY': return transaction.respond(200); // message-summary and the like, unasked
       case 'BYE': case 'INFO': case 'UPDATE': return transaction.respond(481);
       default: {

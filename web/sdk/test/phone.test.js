@@ -89,6 +89,29 @@ test('registers: challenge answered, outbound contact, refresh before the end', 
   assert.match(socket().request('REGISTER').headers.get('Authorization'), /nc=00000002/);
 }));
 
+test('texts go out with credentials and come in as events', timed(async () => {
+  const { phone, first } = await registered();
+  /** @type {string[]} */
+  const got = [];
+  phone.on('text', ({ from, text }) => got.push(`${from.user}: ${text}`));
+  const sent = phone.sendText('1002', 'Grüße');
+  const request = first.request('MESSAGE');
+  assert.equal(request.uri, 'sip:1002@example.net');
+  assert.equal(request.body, 'Grüße');
+  first.deliver(SipResponse.to(request, 200, 'server'));
+  await sent;
+  const refused = assert.rejects(phone.sendText('1003', 'x'), { code: 'unavailable', status: 480 });
+  first.deliver(SipResponse.to(first.request('MESSAGE'), 480, 'server'));
+  await refused;
+  const incoming = new SipRequest('MESSAGE', phone.contact);
+  incoming.headers.append('Via', 'SIP/2.0/WSS server;branch=z9hG4bKt1').append('From', '<sip:1002@example.net>;tag=a')
+    .append('To', '<sip:1001@example.net>').append('Call-ID', 't1').append('CSeq', '1 MESSAGE');
+  incoming.setBody('text/plain', 'hello');
+  first.deliver(incoming);
+  assert.equal(first.response().status, 200);
+  assert.deepEqual(got, ['1002: hello']);
+}));
+
 test('a wrong password is tried once and not again', timed(async () => {
   const { phone, states, socket } = makePhone();
   phone.start();
@@ -211,7 +234,7 @@ test('answers what it does not know as the RFC wants it', timed(async () => {
   assert.equal(options.status, 200);
   assert(options.headers.includes('Allow', 'UPDATE'));
   assert.equal(ask(fromServer('NOTIFY')).status, 200);
-  const message = ask(fromServer('MESSAGE'));
+  const message = ask(fromServer('PUBLISH'));
   assert.equal(message.status, 405);
   assert(message.headers.has('Allow'));
   assert.equal(ask(fromServer('BYE', { To: '<sip:1001@example.net>;tag=nobody' })).status, 481);
