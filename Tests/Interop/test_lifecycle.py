@@ -146,6 +146,24 @@ def test_the_metrics_are_prometheus_text(server, known):
     assert kinds and len(kinds) == len(set(kinds))
 
 
+def test_the_metrics_measure_calls_and_their_legs(server, known, trunk, party):
+    names = ("parley_call_answer_seconds_count", "parley_call_ring_seconds_count") + tuple(
+        f'parley_leg_{what}_count{{party="trunk"}}' for what in ("loss_ratio", "jitter_seconds")
+    )
+    before = server.metrics()
+    voice, dialog = party(CARRIER), Dialog(trunk)
+    answer = dialog.dial(server.uri("+15550600"), sdp(RAW, voice.port))
+    media = Media(answer.body)
+    voice.start(media.address, media.port)
+    voice.listen(1)
+    dialog.bye()
+    server.record(known, to="+15550600")
+    after = server.metrics()
+    for name in names:
+        assert after[name] == before.get(name, 0) + 1, name
+    assert 'parley_media_failures_total{plane="call",reason="ice"}' in after
+
+
 def test_a_record_has_what_a_bill_needs(server, known, trunk, party):
     voice, dialog = party(CARRIER), Dialog(trunk)
     answer = dialog.dial(server.uri("+15550600"), sdp(RAW, voice.port), user="+4930123456")

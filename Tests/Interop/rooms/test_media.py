@@ -201,3 +201,30 @@ async def test_discontinuous_audio(house):
     ann, bob = await house.join("ann"), await house.join("bob")
     await ann.speak(audio.ALICE, dtx=True)
     await bob.hears("ann", audio.ALICE)
+
+
+async def test_the_metrics_count_what_is_forwarded(house):
+    before = house.server.metrics()
+    ann, bob = await house.join("ann"), await house.join("bob")
+    await ann.speak(audio.ALICE)
+    await ann.show()
+    await bob.hears("ann", audio.ALICE)
+    await bob.eye("ann")
+
+    def rises(name, least):
+        found = house.server.metrics()
+        return found.get(name, 0) - before.get(name, 0) >= least
+
+    # The routers are summed up every third second.
+    for kind in ("audio", "video"):
+        await ann.until(lambda: rises(f'parley_room_packets_forwarded_total{{kind="{kind}"}}', 20), 15, kind)
+        await ann.until(lambda: rises(f'parley_room_tracks{{kind="{kind}"}}', 1), 8, kind)
+        await ann.until(lambda: rises(f'parley_room_subscriptions{{kind="{kind}"}}', 1), 8, kind)
+    await ann.until(lambda: rises("parley_room_packets_received_total", 50), 8, "received")
+    await ann.until(lambda: house.server.metrics()["parley_room_estimates"] >= 1, 8, "an estimate")
+    counted = house.server.metrics()['parley_room_packets_forwarded_total{kind="audio"}']
+    await bob.leave()
+    await ann.leave()
+    await asyncio.sleep(4)
+    after = house.server.metrics()
+    assert after['parley_room_packets_forwarded_total{kind="audio"}'] >= counted, "what was counted stays"
