@@ -21,7 +21,9 @@ extension B2BUA {
   /// - Parameter known: where the trunk is, if it is none of the directory's.
   func makeLeg(for trunk: Trunk, number: String, call: Call, at known: Destination? = nil) -> SIPLeg? {
     guard let destination = known ?? destination(of: trunk) else { return nil }
-    let presented = call.presentedCaller.user
+    // A carrier of rooms takes our own numbers only; a phone that is rung into a room brings its number along.
+    let own = known == nil ? directory.roomTrunk(trunk.name)?.numbers.first : nil
+    let presented = own ?? call.presentedCaller.user
     var target = SIPURI(user: number, host: trunk.host)
     if trunk.port != 5060 { target.port = trunk.port }
     if trunk.transport != "udp" { target.parameters.setRaw("transport", trunk.transport) }

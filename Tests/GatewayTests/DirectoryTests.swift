@@ -49,6 +49,26 @@ import Testing
     #expect(Self.directory.route(calledFromTrunk: called) == expected)
   }
 
+  @Test func aTransferGoesByRoutesElseOverTheRoomTrunkOfThePhone() {
+    func trunk(_ id: String, _ numbers: String...) -> OutgoingRoomTrunk {
+      OutgoingRoomTrunk(trunk: Trunk(name: id, host: "192.0.2.5"), numbers: numbers)
+    }
+    let directory = Directory(
+      numbers: [NumberRule(number: "600", to: .echo)],
+      roomTrunks: [trunk("old", "+1"), trunk("called", "*", "+2"), trunk("rung", "+3")])
+    func target(_ dialled: String, _ trunk: String?, _ called: String) -> RouteTarget? {
+      directory.route(transferTo: dialled, phoneOf: trunk, called: called)?.target
+    }
+    #expect(target("600", "rung", "+2") == .echo)
+    #expect(target("+49 30", "rung", "+2") == .trunk("rung"))
+    #expect(target("+49 30", "ST_inbound", "2") == .trunk("called"))
+    #expect(target("+49 30", nil, "+9") == .trunk("old"))
+    #expect(directory.route(transferTo: "+49 30", phoneOf: nil, called: "")?.number == "+4930")
+    #expect(Directory().route(transferTo: "+4930", phoneOf: nil, called: "") == nil)
+    // Nobody dials over them.
+    #expect(directory.route(dialledByUser: "+4930") == nil)
+  }
+
   @Test func reportsRoutesThatDoNotCompile() {
     #expect(Self.directory.invalidRoutes.map(\.position) == [4])
   }

@@ -387,9 +387,9 @@ extension JSONInput {
       }
       way = .trunk(trunk)
     }
-    var dial = PhoneDial(room: room, identity: try text("identity") ?? "sip_\(number)", way: way, number: number)
+    var dial = PhoneDial(room: room, identity: try text("identity") ?? "", way: way, number: number)
     let hidesNumber = try flag("hidesNumber") ?? false
-    dial.name = try text("name") ?? (hidesNumber ? "Phone" : "Phone \(number)")
+    dial.name = try text("name") ?? ""
     dial.metadata = try text("metadata") ?? ""
     dial.attributes = try textMap("attributes") ?? [:]
     dial.callerNumber = try text("from")

@@ -46,7 +46,9 @@ extension Call {
       guard !bindings.isEmpty else { throw Refusal(status: 480, reason: "\(name) is not registered") }
       return bindings.map { core.makeLeg(for: $0, user: name, call: self) }
     case .trunk(let name):
-      guard let trunk = core.directory.trunk(name) else { throw Refusal(status: 404, reason: "no trunk \(name)") }
+      guard let trunk = core.directory.trunk(name) ?? core.directory.roomTrunk(name)?.trunk else {
+        throw Refusal(status: 404, reason: "no trunk \(name)")
+      }
       guard let leg = core.makeLeg(for: trunk, number: routed.number, call: self) else {
         throw Refusal(status: 503, reason: "the trunk's host \(trunk.host) does not resolve")
       }

@@ -30,6 +30,8 @@ final class Call {
   var builtIn: HostedSource?
   /// The caller's side sits in a room, or a phone is being rung into one.
   var conference: Conference?
+  /// How the phone on the caller's side was shown in the room that it entered last.
+  var seatedAs: PhoneEntry?
   /// The caller is on the way into a room.
   var dialIn: DialIn?
   /// The trunk of a phone that is rung into a room, where it is none of the directory's, and its address.

@@ -55,6 +55,7 @@ extension Call {
       call: self, room: entry.room, seat: seat, isHost: entry.isHost,
       language: language ?? core.configuration.menu.languages.first ?? "en", stage: stage)
     self.conference = conference
+    seatedAs = entry
     return conference
   }
 
@@ -107,8 +108,15 @@ extension Call {
       return await transferFailed(403, reason: "the room asks for a PIN, or no rule takes the call")
     }
     let old = conference
+    var entry = phoneEntry(of: transfer.transferee, room: name)
+    // Who goes from room to room stays who it is, and hides what it hid.
+    if let before = seatedAs, old != nil, transfer.transferee === caller {
+      (entry.identity, entry.name, entry.metadata) = (before.identity, before.name, before.metadata)
+      entry.attributes = before.attributes
+      entry.attributes[PhoneAttribute.status] = PhoneStatus.automation.rawValue
+    }
     do {
-      try takeSeat(phoneEntry(of: transfer.transferee, room: name))
+      try takeSeat(entry)
     } catch {
       return await transferFailed(Self.status(of: error), reason: Self.words(error))
     }

@@ -53,7 +53,8 @@ extension Gateway {
     case .room(let name): target = RoutedCall(target: .room(name), number: name)
     case .user(let name): target = RoutedCall(target: .user(name), number: name)
     case .number(let number):
-      guard let found = core.directory.route(dialledByUser: number) else {
+      let trunk = if case .trunk(let trunk) = call.caller.party { trunk.name } else { String?.none }
+      guard let found = core.directory.route(transferTo: number, phoneOf: trunk, called: call.record.to) else {
         throw PhoneError(.notFound, "no number, user or route matches \(number)", sipStatus: 404)
       }
       target = found

@@ -10,6 +10,8 @@ package struct Directory: Sendable {
   package let trunks: [Trunk]
   /// Which calls from outside go into rooms by rules.
   package let dialIn: DialInDispatcher
+  /// Over which rooms call out, oldest first. No route and no user leads to them.
+  package let roomTrunks: [OutgoingRoomTrunk]
 
   /// A route with its expression compiled.
   private struct CompiledRoute: Sendable {
@@ -23,9 +25,10 @@ package struct Directory: Sendable {
 
   package init(
     users: [User] = [], trunks: [Trunk] = [], numbers: [NumberRule] = [], routes: [RouteRule] = [],
-    dialIn: DialInDispatcher = DialInDispatcher()
+    dialIn: DialInDispatcher = DialInDispatcher(), roomTrunks: [OutgoingRoomTrunk] = []
   ) {
     self.dialIn = dialIn
+    self.roomTrunks = roomTrunks
     usersByName = Dictionary(users.filter(\.enabled).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     self.trunks = trunks.filter(\.enabled)
     trunksByName = Dictionary(self.trunks.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
@@ -73,6 +76,20 @@ package struct Directory: Sendable {
     return nil
   }
 
+  package func roomTrunk(_ id: String) -> OutgoingRoomTrunk? { roomTrunks.first { $0.trunk.name == id } }
+
+  /// Where a phone in a room is transferred to: whatever a user may dial, else over a room trunk. That is the one which
+  /// the phone was rung over, or the one that has the number which the phone called, or the oldest.
+  package func route(transferTo dialled: String, phoneOf trunk: String?, called: String) -> RoutedCall? {
+    if let routed = route(dialledByUser: dialled) { return routed }
+    let chosen =
+      trunk.flatMap { roomTrunk($0) }
+      ?? roomTrunks.first { $0.numbers.contains { DialInDispatcher.isSame($0, called) } } ?? roomTrunks.first
+    return chosen.map {
+      RoutedCall(target: .trunk($0.trunk.name), number: DialledNumber.normalized(dialled))
+    }
+  }
+
   /// Into a room, where a dispatch rule takes the call; the room itself is known after the PIN.
   package func route(_ call: DialInCall) -> RoutedCall? {
     guard dialIn.takes(call) else { return nil }
@@ -106,6 +123,19 @@ package struct Directory: Sendable {
     let source = source.unmapped
     if let trunk = trunks.first(where: { addresses($0).contains(source) }) { return trunk }
     return trunks.first { trunk in trunk.allow.contains { Network($0)?.contains(source) == true } }
+  }
+}
+
+/// A trunk over which rooms call out.
+package struct OutgoingRoomTrunk: Sendable, Hashable {
+  /// Its name is the room trunk's id.
+  package let trunk: Trunk
+  /// Ours there; the first one calls.
+  package let numbers: [String]
+
+  package init(trunk: Trunk, numbers: [String]) {
+    self.trunk = trunk
+    self.numbers = numbers.filter { $0 != "*" }
   }
 }
 

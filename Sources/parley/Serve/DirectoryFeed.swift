@@ -48,7 +48,10 @@ struct DirectoryFeed: Sendable {
   }
 
   private func apply(_ snapshot: DirectorySnapshot) async {
-    let outbound = snapshot.outboundTrunks.compactMap { try? SIPBridge.trunk($0) }
+    let roomTrunks = snapshot.outboundTrunks.compactMap { stored in
+      (try? SIPBridge.trunk(stored)).map { OutgoingRoomTrunk(trunk: $0, numbers: stored.numbers) }
+    }
+    let outbound = roomTrunks.map(\.trunk)
     let allowed = Set(snapshot.inboundTrunks.flatMap(\.allowedAddresses)).filter { Network($0) == nil }
     let hosts = Set((snapshot.trunks + outbound).map(\.host)).union(allowed)
     // getaddrinfo blocks; it must hold up neither the loop nor Swift's own threads.
@@ -60,11 +63,12 @@ struct DirectoryFeed: Sendable {
       logger.warning("a trunk's host does not resolve", metadata: ["host": "\(host)"])
     }
     let addresses = Dictionary(
-      snapshot.trunks.map { ($0.name, resolved[$0.host] ?? []) }, uniquingKeysWith: { first, _ in first })
+      (snapshot.trunks + outbound).map { ($0.name, resolved[$0.host] ?? []) }, uniquingKeysWith: { first, _ in first })
     let directory = Directory(
       users: snapshot.users, trunks: snapshot.trunks, numbers: snapshot.numbers, routes: snapshot.routes,
       dialIn: DialInDispatcher(
-        trunks: snapshot.inboundTrunks, rules: dialInRules + snapshot.dispatchRules, addresses: resolved))
+        trunks: snapshot.inboundTrunks, rules: dialInRules + snapshot.dispatchRules, addresses: resolved),
+      roomTrunks: roomTrunks)
     onTrunks(
       (snapshot.trunks + outbound).map { ($0, resolved[$0.host] ?? []) }
         + snapshot.inboundTrunks.map { Self.source($0, resolved) })

@@ -21,7 +21,7 @@ from support.rtp import Party
 from support.server import snake
 from support.sip import Dialog, Endpoint, sdp
 
-PHONE, CALLEE, RAW = "127.0.0.41", "127.0.0.42", "127.0.0.43"
+PHONE, CALLEE, RAW, PBX = "127.0.0.41", "127.0.0.42", "127.0.0.43", "127.0.0.44"
 KIND_SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
 
 
@@ -271,6 +271,33 @@ async def call(house, phone, number):
     await aside(phone.wait, "CALL_ESTABLISHED")
 
 
+def dial_in(server, address, number, caller, extra=(), credentials=None):
+    """One call by hand: the final status, and what ends it."""
+    party, endpoint = Party(address, 850), Endpoint(address, 0, server.sip)
+    dialog = Dialog(endpoint)
+    answer = dialog.dial(f"sip:{number}@localhost", sdp(address, party.port), user=caller, extra=extra, credentials=credentials)
+
+    def hang_up():
+        status = dialog.bye().status if answer.status == 200 else 0
+        party.close()
+        endpoint.close()
+        return status
+
+    if answer.status != 200:
+        hang_up()
+    return answer.status, hang_up
+
+
+async def hears(phone, tone, timeout=20):
+    """Waits until the phone hears that tone for a second: words may come before it."""
+    deadline, heard = asyncio.get_running_loop().time() + timeout, None
+    while asyncio.get_running_loop().time() < deadline:
+        heard = (await aside(phone.listen, 1.5)).last(1)
+        if heard.is_tone(tone):
+            return
+    raise AssertionError(f"{tone} Hz not heard: {heard}")
+
+
 async def settled():
     """Until the gateway has what was just saved."""
     await asyncio.sleep(0.3)
@@ -297,8 +324,7 @@ async def test_a_direct_rule_brings_a_caller_into_its_room(house, desk):
             "sip.phoneNumber": NUMBER, "sip.trunkPhoneNumber": number,
         }
         await ann.hears(identity, 650, timeout=15)
-        heard = await aside(phone.listen, 1.5)
-        assert heard.is_tone(440), heard
+        await hears(phone, 440)
         await house.api.room.remove_participant(api.RoomParticipantIdentity(room=house.room, identity=identity))
         await aside(phone.wait, "CALL_CLOSED")
     await ann.misses(identity)
@@ -353,27 +379,15 @@ async def test_a_trunk_with_a_password_asks_for_it(house, desk):
     ann = await house.join("ann")
     await settled()
 
-    def dial(credentials):
-        party = Party(RAW, 850)
-        endpoint = Endpoint(RAW, 0, house.server.sip)
-        dialog = Dialog(endpoint)
-        uri = f"sip:{number}@localhost"
-        answer = dialog.dial(uri, sdp(RAW, party.port), user="+4930555", credentials=credentials)
-        return answer, dialog, party, endpoint
-
-    for credentials, status in ((None, 407), (("carrier", "guess"), 403), (("nobody", "of the trunk"), 403)):
-        answer, _, party, endpoint = await aside(dial, credentials)
-        assert answer.status == status, answer
-        party.close()
-        endpoint.close()
+    for credentials, expected in ((None, 407), (("carrier", "guess"), 403), (("nobody", "of the trunk"), 403)):
+        status, _ = await aside(dial_in, house.server, RAW, number, "+4930555", (), credentials)
+        assert status == expected
     assert not ann.room.remote_participants
-    answer, dialog, party, endpoint = await aside(dial, ("carrier", "of the trunk"))
-    assert answer.status == 200, answer
-    await ann.sees("sip_+4930555")
-    assert (await aside(dialog.bye)).status == 200
+    status, hang_up = await aside(dial_in, house.server, RAW, number, "+4930555", (), ("carrier", "of the trunk"))
+    assert status == 200
+    await ann.sees("sip_+4930555", timeout=20)
+    assert (await aside(hang_up)) == 200
     await ann.misses("sip_+4930555")
-    party.close()
-    endpoint.close()
     await desk.clear(house)
 
 
@@ -382,20 +396,61 @@ async def test_a_number_without_a_rule_and_a_caller_who_is_not_allowed_get_no_ro
     trunk = await desk.inbound(house, numbers=[number], allowed_numbers=["+4930"])
     await settled()
 
-    def dial(user):
-        endpoint = Endpoint(RAW, 0, house.server.sip)
-        answer = Dialog(endpoint).dial(f"sip:{number}@localhost", sdp(RAW, 40000), user=user)
-        endpoint.close()
-        return answer.status
+    async def status(caller):
+        return (await aside(dial_in, house.server, RAW, number, caller))[0]
 
-    assert await aside(dial, "+4930") == 404
-    assert await aside(dial, "+4931") == 407
+    assert await status("+4930") == 404
+    assert await status("+4931") == 407
     rule = await desk.rule(house, direct(house.room), trunk_ids=[trunk.sip_trunk_id])
     await house.api.sip.delete_dispatch_rule(
         sip.DeleteSIPDispatchRuleRequest(sip_dispatch_rule_id=rule.sip_dispatch_rule_id)
     )
     await settled()
-    assert await aside(dial, "+4930") == 404
+    assert await status("+4930") == 404
+    await desk.clear(house)
+
+
+async def test_a_rule_takes_calls_of_the_exchanges_trunks_too(house, desk):
+    name, number = f"pbx-{random.randrange(10**6)}", did()
+    trunk = {"name": name, "host": PBX}
+    assert (await aside(rest, house.server, "POST", "/v1/trunks", trunk))[0] == 201
+    rule = {"kind": "direct", "room": house.room, "trunks": [name], "numbers": [number]}
+    status, made = await aside(rest, house.server, "POST", "/v1/sip/dispatch-rules", rule)
+    assert status == 201, made
+    desk.rules.append(made["id"])
+    ann = await house.join("ann")
+    await settled()
+
+    for called, expected in ((did(), 404), (number, 200)):
+        status, hang_up = await aside(dial_in, house.server, PBX, called, "+4930777")
+        assert status == expected
+    seen = await ann.sees("sip_+4930777", timeout=20)
+    assert seen.attributes["sip.trunkID"] == name
+    await aside(hang_up)
+    assert (await aside(rest, house.server, "DELETE", f"/v1/trunks/{name}"))[0] == 204
+    await desk.clear(house)
+
+
+async def test_header_fields_become_attributes_and_an_open_trunk_does_not_speak_for_users(house, desk):
+    number, user = did(), f"u{random.randrange(10**6)}"
+    trunk = await desk.inbound(
+        house, numbers=[number], headers_to_attributes={"X-Account": "account", "Subject": "topic"},
+        include_headers=sip.SIPHeaderOptions.SIP_X_HEADERS,
+    )
+    await desk.rule(house, direct(house.room), trunk_ids=[trunk.sip_trunk_id])
+    status, _ = await aside(rest, house.server, "POST", "/v1/users", {"name": user, "password": "long enough"})
+    assert status == 201
+    ann = await house.join("ann")
+    await settled()
+    extra = [("X-Account", "42"), ("X-Other", "yes"), ("Subject", "help"), ("Organization", "none")]
+
+    assert (await aside(dial_in, house.server, RAW, number, user, extra))[0] == 407
+    status, hang_up = await aside(dial_in, house.server, RAW, number, "+4930888", extra)
+    assert status == 200
+    seen = await ann.sees("sip_+4930888", timeout=20)
+    told = {key: value for key, value in seen.attributes.items() if not key.startswith("sip.") or key.startswith("sip.h.")}
+    assert told == {"account": "42", "topic": "help", "sip.h.x-account": "42", "sip.h.x-other": "yes"}
+    await aside(hang_up)
     await desk.clear(house)
 
 
@@ -415,6 +470,7 @@ async def test_a_phone_is_rung_into_a_room(house, desk):
         )
         assert (info.participant_identity, info.room_name) == ("bob", house.room) and info.participant_id.startswith("PA_")
         seen = await ann.sees("bob")
+        assert info.sip_call_id and info.sip_call_id == seen.attributes["sip.callID"]
         assert seen.kind == KIND_SIP and (seen.name, seen.metadata) == ("Bob", "m") and seen.attributes["a"] == "1"
         ringing = await aside(phone.wait, "CALL_INCOMING")
         assert "+15550001" in ringing["peeruri"], ringing
@@ -425,8 +481,7 @@ async def test_a_phone_is_rung_into_a_room(house, desk):
         await ann.until(lambda: seen.attributes.get("sip.callStatus") == "active", what="active")
         await ann.hears("bob", 750, timeout=15)
         assert (await aside(phone.digits_heard, 2.0)) == "12#"
-        heard = await aside(phone.listen, 1.5)
-        assert heard.is_tone(440), heard
+        await hears(phone, 440)
         # The house's API may remove it.
         await house.api.room.remove_participant(api.RoomParticipantIdentity(room=house.room, identity="bob"))
         await aside(phone.wait, "CALL_CLOSED")
@@ -587,7 +642,36 @@ async def test_a_phone_is_transferred_into_another_room(house, desk):
         await ann.misses("dora")
         people = await house.api.room.list_participants(api.ListParticipantsRequest(room=other))
         phones = [p.identity for p in people.participants if p.kind == models_proto.ParticipantInfo.Kind.SIP]
-        assert len(phones) == 1, people
-        await bea.hears(phones[0], 1050, timeout=15)
-        del moved
+        assert phones == ["dora"], people
+        await bea.hears("dora", 1050, timeout=15)
+        assert (moved.status, moved.sip_status.code) == (sip.SIPTransferStatus.STS_TRANSFER_SUCCESSFUL, 200)
+    await desk.clear(house)
+
+
+async def test_a_phone_is_transferred_to_a_number_over_a_room_trunk(house, desk):
+    number = did()
+    with await aside(lambda: baresip(CALLEE, 1150)) as other, await aside(baresip) as phone:
+        trunk = await desk.inbound(house, numbers=[number])
+        await desk.rule(house, direct(house.room), trunk_ids=[trunk.sip_trunk_id])
+        # The one that has the number that was called.
+        await desk.outbound(house, address="127.0.0.99", numbers=["+15550007"])
+        await desk.outbound(house, address=f"{CALLEE}:{other.port}", numbers=["+15550008", number])
+        ann = await house.join("ann")
+        await settled()
+        await call(house, phone, number)
+        identity = f"sip_{NUMBER}"
+        await ann.sees(identity, timeout=20)
+        await ann.hears(identity, 650, timeout=15)
+        await house.api.sip.transfer_sip_participant(
+            sip.TransferSIPParticipantRequest(
+                participant_identity=identity, room_name=house.room, transfer_to=f"tel:{NUMBER}"
+            )
+        )
+        await ann.misses(identity)
+        incoming = await aside(other.wait, "CALL_ESTABLISHED")
+        assert "+15550008" in incoming["peeruri"], incoming
+        await hears(phone, 1150)
+        await hears(other, 650)
+        await aside(phone.hang_up)
+        await aside(other.wait, "CALL_CLOSED")
     await desk.clear(house)

@@ -26,10 +26,8 @@ extension Livekit_CreateSIPParticipantRequest {
       throw TwirpError(.invalidArgument, "missing sip trunk id")
     }
     let number = try PhoneNumber.callee(sipCallTo)
-    var dial = PhoneDial(
-      room: roomName, identity: participantIdentity.isEmpty ? "sip_\(number)" : participantIdentity, way: way,
-      number: number)
-    dial.name = participantName.isEmpty && !hidePhoneNumber ? "Phone \(number)" : participantName
+    var dial = PhoneDial(room: roomName, identity: participantIdentity, way: way, number: number)
+    dial.name = participantName
     dial.metadata = participantMetadata
     dial.attributes = participantAttributes
     dial.callerNumber = sipNumber.isEmpty ? nil : sipNumber
@@ -78,7 +76,7 @@ enum PhoneNumber {
 }
 
 extension PhoneDial {
-  /// Checks what every face has in common, and sets the attributes by which clients know a phone.
+  /// Checks what every face has in common; sets what was left open, and the attributes by which clients know a phone.
   mutating func complete(hidesNumber: Bool) throws(PhoneFailure) {
     for (text, what) in [(room, "room"), (identity, "identity"), (name, "name"), (callerName, "caller's name")] {
       guard text.utf8.count <= 256, !text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
@@ -98,9 +96,10 @@ extension PhoneDial {
       if callerNumber == nil { callerNumber = trunk.numbers.first { $0 != "*" } }
       if !trunk.id.isEmpty { attributes[PhoneAttribute.trunkID] = trunk.id }
     }
-    if !hidesNumber {
-      attributes[PhoneAttribute.phoneNumber] = number
-      if let callerNumber { attributes[PhoneAttribute.trunkPhoneNumber] = callerNumber }
-    }
+    if identity.isEmpty { identity = "sip_" + (hidesNumber ? RandomToken.hex(bytes: 8) : number) }
+    if name.isEmpty { name = hidesNumber ? "Phone" : "Phone \(number)" }
+    // An empty value takes away what would be there.
+    attributes[PhoneAttribute.phoneNumber] = hidesNumber ? "" : number
+    attributes[PhoneAttribute.trunkPhoneNumber] = hidesNumber ? "" : callerNumber ?? ""
   }
 }

@@ -168,7 +168,8 @@ func sipServiceMethods(_ services: SIPServices) -> [TwirpMethod] {
           $0.participantID = phone.participantSID
           $0.participantIdentity = phone.identity
           $0.roomName = phone.room
-          $0.sipCallID = phone.sipCallID
+          // What the participant's attribute sip.callID says.
+          $0.sipCallID = phone.callID
         })
     },
     method("TransferSIPParticipant") { call in
