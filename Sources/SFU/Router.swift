@@ -103,7 +103,11 @@ package final class Router {
 
   /// Shows a tap the packets of every layer of the track from now on, repaired and once each, whether it is muted or not,
   /// and the compounds with its sender reports. Nil ends it.
-  package func setTap(_ id: ProducerID, _ tap: (any PacketTap)?) { producers[id]?.tap = tap }
+  package func setTap(_ id: ProducerID, _ tap: (any PacketTap)?) {
+    guard let producer = producers[id] else { return }
+    producer.tap = tap
+    updateDynacast(producer, now: context.now)
+  }
 
   /// Whether anybody takes the packets of the track: a publisher on this machine need not make them else.
   package func isWanted(_ id: ProducerID) -> Bool {
@@ -202,7 +206,8 @@ package final class Router {
   /// Tells the publisher which layers are watched.
   func updateDynacast(_ producer: Producer, now: Instant) {
     guard producer.parameters.kind == .video else { return }
-    var wanted: Int?
+    // A recording takes the best that there is.
+    var wanted: Int? = producer.tap == nil ? nil : 2
     for sink in producer.sinks {
       guard let layer = (sink as? Consumer)?.wantedSpatialLayer else { continue }
       wanted = max(wanted ?? 0, layer)

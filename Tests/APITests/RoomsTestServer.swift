@@ -26,7 +26,7 @@ final class RoomsTestServer: Sendable {
   final class Events: Sendable {
     private let list = Mutex<[RoomEvent]>([])
     func append(_ event: RoomEvent) { list.withLock { $0.append(event) } }
-    var names: [String] { list.withLock { $0.map { Livekit_WebhookEvent($0, id: "", at: .now()).event } } }
+    var names: [String] { list.withLock { $0.compactMap { Livekit_WebhookEvent($0, id: "", at: .now())?.event } } }
   }
 
   private struct IdleMedia: RoomMediaPort {

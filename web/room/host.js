@@ -20,11 +20,34 @@ export class Host {
    * @param {object} body
    */
   async call(method, body) {
-    const answer = await fetch(`/twirp/livekit.RoomService/${method}`, {
-      method: 'POST', body: JSON.stringify({ room: this.room, ...body }),
+    await this.post(`RoomService/${method}`, { room: this.room, ...body });
+  }
+
+  /**
+   * @param {string} path service and method
+   * @param {object} body
+   * @returns {Promise<Record<string, any>>}
+   */
+  async post(path, body) {
+    const answer = await fetch(`/twirp/livekit.${path}`, {
+      method: 'POST', body: JSON.stringify(body),
       headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${this.token()}` },
     });
-    if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).msg ?? `status ${answer.status}`);
+    const message = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Error(message.msg ?? `status ${answer.status}`);
+    return message;
+  }
+
+  /** Records all that is heard and seen, from now on. */
+  async record() {
+    await this.post('Egress/StartRoomCompositeEgress', { room_name: this.room });
+  }
+
+  /** Ends all recordings of the room. */
+  async stopRecording() {
+    const { items } = await this.post('Egress/ListEgress', { room_name: this.room, active: true });
+    const running = (items ?? []).filter((/** @type {any} */ { status }) => status !== 'EGRESS_ENDING');
+    await Promise.all(running.map((/** @type {any} */ item) => this.post('Egress/StopEgress', { egress_id: item.egress_id })));
   }
 
   /** @param {Participant} participant */

@@ -46,8 +46,10 @@ export class Meeting {
     this.buttons.chat.append(this.count);
     this.viewButton = h('button', { class: 'quiet', testid: 'view', onclick: () => this.toggleView() }, bar.speaker);
     this.head = h('span', { class: 'head-count', testid: 'count' });
+    this.recording = h('span', { class: 'recording', role: 'status', testid: 'recording', hidden: true, title: strings.notice.recordedHint });
+    this.recordButton = this.host && h('button', { class: 'secondary small', testid: 'record', onclick: () => this.toggleRecording() }, bar.record);
     const top = h('header', { class: 'room-top' },
-      h('h1', {}, admission.room), this.head, this.status, h('span', { class: 'spacer' }), this.viewButton,
+      h('h1', {}, admission.room), this.head, this.recording, this.status, h('span', { class: 'spacer' }), this.viewButton, this.recordButton,
       this.host && h('button', { class: 'secondary small', testid: 'invite', onclick: () => this.inviteOthers() }, icon('invite'), bar.invite));
     this.element = h('main', { class: 'meeting' }, top,
       h('div', { class: 'middle' }, this.stage.element, this.chat.element, this.people.element),
@@ -57,12 +59,14 @@ export class Meeting {
       room.on('participants', () => this.update()),
       room.on('track', () => this.update()),
       room.on('speakers', () => this.stage.update()),
+      room.on('room', () => this.showRecording()),
       room.on('muted', () => this.mutedByHost()),
       room.on('state', ({ state }) => this.say(state === 'reconnecting' ? strings.notice.reconnecting : '')),
     ];
     this.onKey = (/** @type {KeyboardEvent} */ event) => this.key(event);
     addEventListener('keydown', this.onKey);
     this.update();
+    this.showRecording();
     void this.publish();
   }
 
@@ -174,6 +178,22 @@ export class Meeting {
   toggleHand() {
     const isRaised = Number(this.room.local?.attributes.hand ?? 0) > 0;
     this.room.setAttributes({ hand: isRaised ? '' : String(Date.now()) });
+  }
+
+  /** Everybody sees that the room is recorded. */
+  showRecording() {
+    const isRecorded = Boolean(this.room.info?.activeRecording);
+    setText(this.recording, isRecorded ? strings.notice.recorded : '');
+    this.recording.hidden = !isRecorded;
+    if (this.recordButton) setText(this.recordButton, isRecorded ? strings.bar.stopRecording : strings.bar.record);
+  }
+
+  async toggleRecording() {
+    try {
+      await (this.room.info?.activeRecording ? this.host?.stopRecording() : this.host?.record());
+    } catch (error) {
+      this.say(strings.notice.failed(/** @type {Error} */ (error).message));
+    }
   }
 
   toggleView() {

@@ -22,7 +22,7 @@ export const strings = {
   bar: {
     mute: 'Mute', unmute: 'Unmute', cameraOn: 'Start video', cameraOff: 'Stop video', share: 'Share screen', stopShare: 'Stop sharing',
     raise: 'Raise hand', lower: 'Lower hand', chat: 'Chat', people: 'People', leave: 'Leave', settings: 'Devices',
-    grid: 'Grid view', speaker: 'Speaker view', invite: 'Invite', light: 'Light', dark: 'Dark',
+    grid: 'Grid view', speaker: 'Speaker view', invite: 'Invite', record: 'Record', stopRecording: 'Stop recording', light: 'Light', dark: 'Dark',
   },
   tile: {
     you: 'You', screen: (/** @type {string} */ name) => `${name}’s screen`, muted: 'Muted', hand: 'Hand raised',
@@ -44,6 +44,7 @@ export const strings = {
   },
   notice: {
     connecting: 'Joining the room…', reconnecting: 'The connection was lost. Coming back…', muted: 'A host muted you.',
+    recorded: 'Recording', recordedHint: 'What is said and shown in this room is being recorded.',
     alone: 'You are the only one here.', aloneHint: 'Others see you as soon as they come in.',
     failed: (/** @type {string} */ what) => `That did not work: ${what}`,
   },

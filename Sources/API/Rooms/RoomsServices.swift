@@ -14,15 +14,18 @@ package struct RoomsServices: Sendable {
   package let limits: SignalLimits
   /// LiveKit's SIP service; nil: not served.
   package let sip: SIPServices?
+  /// Nil: nothing is recorded.
+  package let egress: (any EgressControl)?
   let replies = TwirpReplies()
 
   package init(
-    rooms: RoomService, tokens: TokenVerifier, limits: SignalLimits = SignalLimits(), sip: SIPServices? = nil,
-    logger: Logger
+    rooms: RoomService, tokens: TokenVerifier, egress: (any EgressControl)? = nil,
+    limits: SignalLimits = SignalLimits(), sip: SIPServices? = nil, logger: Logger
   ) {
     self.rooms = rooms
     self.tokens = tokens
     self.limits = limits
+    self.egress = egress
     self.sip = sip
     self.logger = logger
   }

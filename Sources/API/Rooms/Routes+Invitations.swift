@@ -29,6 +29,7 @@ extension RESTRoutes {
       var claims = AccessClaims(identity: user.name, video: Self.joining(room))
       claims.name = name
       claims.video.roomAdmin = true
+      claims.video.roomRecord = true
       let token = signer.sign(claims, now: .now(), lifetime: Self.hostLifetime)
       return .json(Admission(token: token, room: room, identity: user.name, name: name, isHost: true))
     }

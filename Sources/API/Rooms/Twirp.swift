@@ -11,6 +11,7 @@ import SwiftProtobuf
 enum TwirpGrant: Sendable {
   case roomCreate
   case roomList
+  case roomRecord
   /// Over the room of the request.
   case roomAdmin
   case sipAdmin
@@ -60,7 +61,7 @@ struct TwirpCall: Sendable {
   func require(_ grant: TwirpGrant, room: String = "") throws(TwirpError) {
     let video = claims.video
     switch grant {
-    case .roomCreate where video.roomCreate, .roomList where video.roomList: return
+    case .roomCreate where video.roomCreate, .roomList where video.roomList, .roomRecord where video.roomRecord: return
     case .sipAdmin where claims.sip.admin, .sipCall where claims.sip.call: return
     case .roomAdmin where video.roomAdmin:
       guard !room.isEmpty else { throw TwirpError(.invalidArgument, "the request names no room") }
@@ -73,7 +74,8 @@ struct TwirpCall: Sendable {
 /// Adds the server API to the router, with its CORS and its errors.
 func addTwirp<Context: RequestContext & RemoteAddressed>(to router: Router<Context>, services: RoomsServices) {
   let telephony = services.sip.map { sipServiceMethods($0) } ?? []
-  for method in roomServiceMethods(services.rooms) + telephony {
+  let recording = services.egress.map { egressMethods($0) } ?? []
+  for method in roomServiceMethods(services.rooms) + telephony + recording {
     let path = RouterPath("/twirp/livekit.\(method.service)/\(method.name)")
     addOthers(to: router, path, but: .post)
     router.on(path, method: .post) { request, _ in

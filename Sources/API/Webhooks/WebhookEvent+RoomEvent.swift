@@ -5,7 +5,8 @@ import Store
 import SwiftProtobuf
 
 extension Livekit_WebhookEvent {
-  init(_ event: RoomEvent, id: String, at now: WallTime) {
+  /// Nil for what is no webhook.
+  init?(_ event: RoomEvent, id: String, at now: WallTime) {
     self.init()
     self.id = id
     createdAt = now.milliseconds / 1000
@@ -38,11 +39,23 @@ extension Livekit_WebhookEvent {
       self.room = room
       self.participant = participant
       self.track = track
+    case .egressStarted(let info):
+      self.event = "egress_started"
+      egressInfo = info
+    case .egressUpdated(let info):
+      self.event = "egress_updated"
+      egressInfo = info
+    case .egressEnded(let info):
+      self.event = "egress_ended"
+      egressInfo = info
+    case .egressWanted: return nil
     }
   }
 
   /// As it is stored and sent: protobuf JSON, the same bytes in every attempt.
   func record(at now: WallTime) throws -> WebhookRecord {
-    WebhookRecord(id: id, room: room.name, event: event, body: try jsonString(), createdAt: now)
+    WebhookRecord(
+      id: id, room: hasEgressInfo ? egressInfo.roomName : room.name, event: event, body: try jsonString(),
+      createdAt: now)
   }
 }

@@ -62,7 +62,7 @@ package final class WebhookOutbox: Service {
 
   /// Queues an event. Called on the signalling loop; never waits.
   package func post(_ event: RoomEvent) {
-    let message = Livekit_WebhookEvent(event, id: "EV_" + RandomToken.hex(bytes: 8), at: .now())
+    guard let message = Livekit_WebhookEvent(event, id: "EV_" + RandomToken.hex(bytes: 8), at: .now()) else { return }
     inbox.withLock { inbox in
       guard inbox.events.count < Self.capacity else {
         inbox.dropped &+= 1

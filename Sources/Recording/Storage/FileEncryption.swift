@@ -47,7 +47,9 @@ package enum FileEncryption {
   private static func write(_ bytes: [UInt8], to descriptor: Int32, _ path: String) throws(RecordingError) {
     var done = 0
     while done < bytes.count {
-      let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress.map { $0 + done }, bytes.count - done) }
+      let count = bytes.withUnsafeBytes {
+        Glibc.write(descriptor, $0.baseAddress.map { $0 + done }, $0.count - done)
+      }
       if count < 0, errno == EINTR { continue }
       guard count >= 0 else { throw RecordingError(errno, path: path) }
       done += count

@@ -80,6 +80,13 @@ package struct RecordingStorage: Sendable {
     return StoredFile(file: file, name: taken, location: directory + "/" + taken)
   }
 
+  /// A URL of a file in the configured bucket, for whoever may have it; nil for files elsewhere.
+  package func presignedURL(of location: String, expires: Duration) -> String? {
+    guard let bucket, location.hasPrefix("s3://\(bucket.bucket)/"), let client = try? S3Client(bucket, logger: logger)
+    else { return nil }
+    return client.presignedURL(String(location.dropFirst("s3://\(bucket.bucket)/".count)), expires: expires)
+  }
+
   /// Moves a file to its name below the directory; to another one if that exists.
   private func place(_ path: String, _ name: String, _ id: String) throws(RecordingError) -> String {
     var name = name

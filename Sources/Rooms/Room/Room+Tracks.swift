@@ -17,12 +17,14 @@ extension Room {
   func trackStarted(_ track: PublishedTrack) {
     context.dependencies.onEvent(.trackPublished(info, track.publisher.briefInfo, track.info))
     for participant in present where participant !== track.publisher { participant.subscribing.reconcile(track) }
+    recordings.trackStarted(track)
     if track.publisher.publishing.live.count == 1 { updateSoon() }
   }
 
   func trackEnded(_ track: PublishedTrack) {
     context.dependencies.onEvent(.trackUnpublished(info, track.publisher.briefInfo, track.info))
     speakers.ended(track)
+    recordings.trackEnded(track)
     for participant in present { participant.subscribing.forget(track.sid) }
     if track.publisher.publishing.live.isEmpty { updateSoon() }
   }

@@ -29,6 +29,7 @@ final class Room {
   private(set) var data: DataRouter! = nil
   private(set) var speakers: Speakers! = nil
   private(set) var quality: QualityBoard! = nil
+  private(set) var recordings: Recordings! = nil
   private var lifeTimer: RoomTimer?
   private var updateTimer: RoomTimer?
 
@@ -47,6 +48,7 @@ final class Room {
     data = DataRouter(self)
     speakers = Speakers(self)
     quality = QualityBoard(self)
+    recordings = Recordings(self)
     context.order(.openRoom(mediaID), worker: worker)
     lifeTimer = context.after(emptyTimeout) { [weak self] in self?.closeIfEmpty() }
   }
@@ -69,7 +71,7 @@ final class Room {
     let visible = present.filter { !$0.isHidden }
     info.numParticipants = UInt32(clamping: visible.count)
     info.numPublishers = UInt32(clamping: visible.count { !$0.publishing.live.isEmpty })
-    info.activeRecording = present.contains { $0.permission.recorder }
+    info.activeRecording = !recordings.isEmpty || present.contains { $0.permission.recorder }
     return info
   }
 
@@ -109,6 +111,7 @@ final class Room {
     announce(participant, includingItself: false)
     if !participant.isHidden { departed.add(participant.info, now: context.now) }
     speakers.left(participant)
+    recordings.left(participant)
     data.left(participant)
     service.ended(participant)
     context.logger.info(
@@ -139,6 +142,7 @@ final class Room {
     updateTimer = nil
     for participant in present { participant.leave(reason, action: .disconnect) }
     quality.stop()
+    recordings.roomClosed()
     context.order(.closeRoom(mediaID), worker: worker)
     service.closed(self)
     context.logger.info("room closed", metadata: ["room": "\(name)", "sid": "\(sid)", "reason": "\(reason)"])
@@ -204,6 +208,8 @@ struct RoomOptions {
   var emptyTimeout: Duration
   var departureTimeout: Duration
   var maximumParticipants: UInt32
+  /// What records it from its start on.
+  var egress: Livekit_RoomEgress?
 
   init(_ configuration: RoomConfiguration) {
     emptyTimeout = configuration.emptyTimeout

@@ -45,8 +45,17 @@ final class Speakers {
     return info
   }
 
+  /// Identities of those who speak, the loudest first.
+  var speaking: [String] {
+    var loudest: [String: Float] = [:]
+    for (sid, level) in levels.values { loudest[sid] = max(loudest[sid] ?? 0, level) }
+    return loudest.sorted { ($0.value, $1.key) > ($1.value, $0.key) }
+      .compactMap { room.participant(sid: $0.key)?.identity }
+  }
+
   private func tell(_ sids: Set<String>) {
     guard !sids.isEmpty else { return }
+    if !room.recordings.isEmpty { room.recordings.speakersChanged(speaking) }
     let infos = sids.map { sid in
       info(sid)
         ?? {

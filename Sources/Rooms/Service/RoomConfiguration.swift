@@ -39,6 +39,8 @@ package struct RoomConfiguration: Sendable {
   package var drainSpread: Duration = .seconds(5)
   /// Whether tracks may be paused for want of bandwidth where the client does not say.
   package var allowsPause = true
+  /// Between the key frames that a recording asks its publishers for.
+  package var recordingKeyFrameInterval: Duration = .seconds(10)
   package var serverVersion = "1.9.0"
   package var region = ""
   /// `ND_…`.

@@ -21,6 +21,7 @@ extension RoomCore {
     options.apply(
       emptyTimeout: request.emptyTimeout, departureTimeout: request.departureTimeout,
       maximumParticipants: request.maxParticipants, metadata: request.metadata)
+    if request.hasEgress { options.egress = request.egress }
     return make(request.name, options).info
   }
 

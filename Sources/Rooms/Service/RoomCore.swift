@@ -116,6 +116,7 @@ final class RoomCore {
       options.apply(
         emptyTimeout: wanted.emptyTimeout, departureTimeout: wanted.departureTimeout,
         maximumParticipants: wanted.maxParticipants, metadata: wanted.metadata)
+      if wanted.hasEgress { options.egress = wanted.egress }
     }
     return make(request.claims.video.room, options)
   }
@@ -129,6 +130,7 @@ final class RoomCore {
     roomsByMedia[room.mediaID] = room
     context.logger.info("room created", metadata: ["room": "\(name)", "sid": "\(room.sid)", "worker": "\(worker)"])
     context.dependencies.onEvent(.roomStarted(room.info))
+    if let egress = options.egress { context.dependencies.onEvent(.egressWanted(room.info, egress)) }
     return room
   }
 

@@ -120,4 +120,10 @@ package enum RoomEvent: Sendable {
   /// The participant has sid and identity only.
   case trackPublished(Livekit_Room, Livekit_ParticipantInfo, Livekit_TrackInfo)
   case trackUnpublished(Livekit_Room, Livekit_ParticipantInfo, Livekit_TrackInfo)
+  /// A recording began, changed, or ended with its file.
+  case egressStarted(Livekit_EgressInfo)
+  case egressUpdated(Livekit_EgressInfo)
+  case egressEnded(Livekit_EgressInfo)
+  /// A room that is to be recorded from its start on; no webhook.
+  case egressWanted(Livekit_Room, Livekit_RoomEgress)
 }

@@ -172,6 +172,7 @@ final class Publishing {
       participant.order(.updateProducer(track.producer, room: participant.room.mediaID, parameters))
     }
     track.parameters = parameters
+    participant.room.recordings.changed(track)
     announceMuted(track)
   }
 
@@ -240,6 +241,7 @@ final class Publishing {
       if let phone = participant.phone { participant.order(.setPhoneMuted(phone.peer, muted)) }
     }
     if track.isLive { participant.changed() }
+    participant.room.recordings.muteChanged(track)
     announceMuted(track)
     if !muted { reportQuality(track) }
   }

@@ -7,7 +7,7 @@ import Store
 struct RecordingsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "recordings", abstract: "List, show, export and delete recordings.",
-    subcommands: [List.self, Show.self, Export.self, Delete.self], defaultSubcommand: List.self)
+    subcommands: [List.self, Show.self, Export.self, Delete.self, Decrypt.self], defaultSubcommand: List.self)
 
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List recordings, newest first.")

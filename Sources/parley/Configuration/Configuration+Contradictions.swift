@@ -47,6 +47,12 @@ extension Configuration {
       speech.service.voices.keys.allSatisfy { speech.voices[$0] != nil }, "speech.service.voices",
       "speech.service.voices names a language without a voice in speech.voices: espeak-ng speaks where the service fails."
     )
+    require(
+      storage.bucket == nil || storage.accessKey != nil && storage.secret != nil, "recordings.s3.bucket",
+      "recordings.s3.bucket needs recordings.s3.access-key and recordings.s3.secret.")
+    require(
+      storage.encryptionKey == nil || storage.keyBytes != nil, "recordings.encryption-key",
+      "recordings.encryption-key must be 64 hexadecimal digits.")
     problems += listenConflicts()
     for (name, secret) in keys.sorted(by: { $0.key < $1.key }) {
       if let wrong = DirectoryRules.problem(withKeyName: name) { problems.append(problem("keys", "keys: \(wrong)")) }

@@ -9,6 +9,7 @@ struct Configuration: Sendable {
   var media = MediaSection()
   var rooms = RoomsSection()
   var recordings = RecordingsSection()
+  var storage = StorageSection()
   var webhooks = WebhooksSection()
   var speech = SpeechSection()
   var data = DataSection()
@@ -104,6 +105,7 @@ struct Configuration: Sendable {
     var remoteUnmute = false
     /// 0: everybody is heard.
     var loudest = 16
+    var record = false
     var dialIn = DialInSection()
   }
 

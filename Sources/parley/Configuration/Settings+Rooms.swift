@@ -29,6 +29,10 @@ extension Configuration {
       "How many talkers of a room are forwarded at a time, by the level that their clients measure; 0 forwards everybody."
     ),
     Setting(
+      "rooms.record", \.rooms.record, .flag, in: Configuration(),
+      "Whether every room is recorded from its start on, as one file with all that is heard and seen. Its participants "
+        + "see that it is."),
+    Setting(
       "webhooks.urls", \.webhooks.urls,
       Kind<String>.text("an http or https URL without user name, such as https://example.com/hook", accepts: isWebURL)
         .list(orNone: "off"), in: Configuration(),

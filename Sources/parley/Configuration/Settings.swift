@@ -2,7 +2,9 @@ import Core
 
 extension Configuration {
   /// Every setting of the configuration file, in the order of the reference page.
-  static let settings = [http, sip, calls, media, rooms, dialIn, recordings, speech, rest, provisioning].flatMap { $0 }
+  static let settings = [
+    http, sip, calls, media, rooms, dialIn, recordings, storage, speech, rest, provisioning,
+  ].flatMap { $0 }
 
   private static func setting<Value: Sendable>(
     _ name: String, _ path: any WritableKeyPath<Configuration, Value> & Sendable, _ kind: Kind<Value>,

@@ -55,9 +55,14 @@ struct Server: Sendable {
     signalling.attach(gateway)
     let keys = provisioned.keys
     let webhooks = configuration.webhookOutbox(keys: keys, store: store, metrics: metrics, logger: logger)
+    let egress = EgressPlane()
     let rooms = RoomsPlane(
       configuration: configuration.roomPlane, router: configuration.router, media: media, loop: signalling.loop,
-      keys: keys, logger: logger, failed: SystemReadings.failures("room", metrics), onEvent: { webhooks?.post($0) })
+      keys: keys, logger: logger, failed: SystemReadings.failures("room", metrics),
+      onEvent: { event in
+        webhooks?.post(event)
+        egress.receive(event)
+      })
     let speech = configuration.speechService
     let prompts = configuration.promptLibrary(service: speech, metrics: metrics, logger: logger)
     await gateway.serve(rooms: PhoneRooms(service: rooms.service, signalling: signalling), prompts: prompts)
@@ -65,8 +70,13 @@ struct Server: Sendable {
     let recordings = try RecordingsPlane(
       configuration, store: store, webhooks: webhooks == nil ? [] : configuration.webhooks.urls, logger: logger)
     await gateway.serve(recorder: recordings.recorder)
+    let recorder = egress.start(
+      rooms: rooms.service, store: store, catalog: recordings.catalog,
+      storage: configuration.recordingStorage(logger), webhooks: webhooks == nil ? [] : configuration.webhooks.urls,
+      recordsRooms: configuration.rooms.record,
+      post: { webhooks?.post($0) }, logger: logger)
     let roomServices = RoomsServices(
-      rooms: rooms.service, tokens: TokenVerifier(keys: keys), sip: telephony, logger: logger)
+      rooms: rooms.service, tokens: TokenVerifier(keys: keys), egress: recorder, sip: telephony, logger: logger)
 
     let feed = DirectoryFeed(
       store: store, signalling: signalling, logger: logger, dialInRules: configuration.dialInRules
@@ -94,7 +104,7 @@ struct Server: Sendable {
       webSockets: roomServices.webSockets.merging(["/sip": .sip(transport)]) { $1 },
       group: signalling.loop, logger: logger)
     let upkeep = Upkeep(
-      gateway: gateway, rooms: rooms.service, transport: transport, store: store,
+      gateway: gateway, rooms: rooms.service, egress: egress, transport: transport, store: store,
       keepCalls: configuration.data.keepCalls, recordings: recordings, feed: feed,
       certificate: certificate, http: http,
       readings: SystemReadings(

@@ -12,6 +12,7 @@ import Store
 struct Upkeep: Service {
   let gateway: Gateway
   let rooms: RoomService
+  let egress: EgressPlane
   let transport: SIPTransportStack
   let store: Store
   /// Nil: for ever.
@@ -32,6 +33,7 @@ struct Upkeep: Service {
       if let keepCalls { group.addTask { await removeRecords(olderThan: keepCalls) } }
       if let certificate { group.addTask { await certificate.run() } }
       group.addTask { await readings.run() }
+      group.addTask { await egress.run() }
       group.addTask { await recordings.run() }
       // Ends with the first signal; this service is the last one started, so it is told first.
       group.addTask { try? await gracefulShutdown() }
@@ -41,6 +43,7 @@ struct Upkeep: Service {
       async let roomsAreEmpty: Void = rooms.drain()
       await gateway.drain()
       await roomsAreEmpty
+      await egress.drain()
       group.cancelAll()
     }
   }
