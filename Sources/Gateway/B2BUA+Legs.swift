@@ -68,6 +68,7 @@ extension B2BUA {
     request.headers.set(.contact, contactHeader(for: destination))
     request.headers.set(.allow, Self.allow)
     request.headers.userAgent = configuration.product
+    identify(&request, party: party, call: call)
     sessionPolicy.offer(in: &request)
     let leg = SIPLeg(
       id: nextLegID(), isCaller: false, party: party, core: self, host: call.host, callID: callID, localTag: tag,

@@ -25,6 +25,7 @@ extension B2BUA {
     case .register: register(request, transaction, flow)
     case .invite: invite(request, transaction, flow)
     case .options: respond(optionsResponse(to: request, tag: newTag()), to: transaction)
+    case .message: message(request, transaction, flow)
     case .bye, .update, .info, .prack: respond(refusal(481, to: request), to: transaction)
     case .subscribe, .publish: respond(refusal(489, to: request), to: transaction)
     default:
@@ -65,7 +66,7 @@ extension B2BUA {
   // MARK: Authentication
 
   /// The user who proved to have sent the request; nil after answering with a challenge or refusal.
-  private func authenticate(
+  func authenticate(
     _ request: SIPRequest, _ transaction: ServerTransactionID, _ flow: Flow, proxy: Bool
   ) -> User? {
     let claimed = request.headers.from?.uri.user ?? ""
@@ -208,7 +209,7 @@ extension B2BUA {
 
   /// A connection over which the user registered has proved who is behind it; asking again costs a round trip.
   /// Datagrams prove nothing: there each INVITE is challenged.
-  private func userOfFlow(_ flow: Flow, from claimed: String?) -> User? {
+  func userOfFlow(_ flow: Flow, from claimed: String?) -> User? {
     guard flow.transport.isReliable, let claimed,
       registrar.bindings(claimed, now: now).contains(where: { $0.flow == flow })
     else { return nil }

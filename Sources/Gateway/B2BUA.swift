@@ -8,7 +8,7 @@ import SIP
 ///
 /// A router on the gateway's executor. It owns who gets which message; what a message means is the leg's or call's matter.
 final class B2BUA {
-  static let allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER, REFER"
+  static let allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER, REFER, MESSAGE"
   static let supported = "timer, outbound, path, replaces, norefersub"
   static let supportedExtensions: Set<String> = ["timer", "outbound", "path", "replaces", "norefersub"]
 
@@ -18,6 +18,8 @@ final class B2BUA {
     case trunk(TrunkRegistration)
     /// An INVITE that its call left behind.
     case abandoned(AbandonedInvite)
+    /// Text between users.
+    case message(MessageRelay)
     /// A BYE; its leg is gone.
     case farewell(Farewell)
   }
@@ -192,6 +194,7 @@ final class B2BUA {
     case .trunk(let registration): registration.receive(response, transaction)
     case .abandoned(let invite): receive(response, transaction, of: invite)
     case .farewell(let farewell): receive(response, of: farewell)
+    case .message(let relay): receive(response.status, of: relay)
     case nil: return
     }
     // An INVITE's owner stays: forks and retransmitted 2xx still find it until the leg is forgotten.
@@ -204,6 +207,7 @@ final class B2BUA {
     switch owner {
     case .leg(let leg): if let call = leg.call { enqueue(.requestFailed(leg, transaction, failure), to: call) }
     case .trunk(let registration): registration.failed(failure, transaction)
+    case .message(let relay): receive(nil, of: relay)
     case .abandoned, .farewell, nil: break
     }
   }

@@ -7,6 +7,7 @@ package struct GatewayMetrics: Sendable {
   let callsAnswered: Counter
   let registrations: Gauge
   let challenged: Counter
+  let messages: Counter
   let answerDelay: Histogram
   let ringDelay: Histogram
   private let registry: MetricsRegistry
@@ -21,6 +22,7 @@ package struct GatewayMetrics: Sendable {
     ringDelay = registry.histogram(
       "parley_call_ring_seconds", "From the INVITE to the first ringing, or to the 200 where nothing rang.")
     registrations = registry.gauge("parley_registrations", "Registered contacts.")
+    messages = registry.counter("parley_sip_messages_total", "Texts between users (MESSAGE).")
     challenged = registry.counter("parley_sip_challenges_total", "Requests without credentials that were challenged.")
   }
 

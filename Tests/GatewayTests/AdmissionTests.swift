@@ -85,7 +85,7 @@ import Testing
     let world = try await World()
     let agent = Self.stranger(world)
     for (method, status) in [
-      (Method.options, 200), (.bye, 481), (.info, 481), (.update, 481), (.subscribe, 489), (.message, 405),
+      (Method.options, 200), (.bye, 481), (.info, 481), (.update, 481), (.subscribe, 489), (.message, 407),
       (.refer, 405),
     ] {
       await agent.send(try agent.make(method, "sip:parley.test", callID: "o", fromTag: "t\(method)", cSeq: 1))

@@ -97,10 +97,12 @@ final class World: Sendable {
     [trunk.name: IPAddress(trunk.host).map { [$0] } ?? []]
   }
 
-  static func directory(_ trunk: Trunk) -> Directory {
+  static func directory(_ trunk: Trunk, handling: [String: CallHandling] = [:]) -> Directory {
     let users = ["1001", "1002", "1003"].map { name in
-      User(
+      var user = User(
         name: name, display: "", ha1MD5: ha1(name, .md5), ha1SHA256: ha1(name, .sha256))
+      user.handling = handling[name] ?? CallHandling()
+      return user
     }
     return Directory(
       users: users, trunks: [trunk],

@@ -16,6 +16,17 @@ extension Call {
       await refuse(404, reason: "no number, user or route matches \(record.to)", by: .system, cause: 404)
       return
     }
+    await proceed()
+  }
+
+  /// Calls the target, or whom its user's settings name instead.
+  func proceed() async {
+    do {
+      routed = try handled(routed)
+    } catch {
+      await refuse(error.status, reason: error.reason, by: .system, cause: error.status)
+      return
+    }
     switch routed.target {
     case .echo: await answerBuiltIn(.echo, name: "echo")
     case .milliwatt: await answerBuiltIn(.milliwatt, name: "milliwatt")
@@ -24,9 +35,12 @@ extension Call {
       do {
         ringing = try makeFirstLegs()
       } catch {
+        if await forwardInstead(of: error.status) { return }
         await refuse(error.status, reason: error.reason, by: .system, cause: error.status)
         return
       }
+      for leg in ringing { noteDiversions(on: leg) }
+      scheduleForward()
       await invite(ringing)
     }
   }
@@ -161,6 +175,7 @@ extension Call {
       await refuse(
         480, reason: "nobody answered", by: .system, cause: rang ? 480 : 408, outcome: rang ? .noAnswer : .failed)
     case .transferNoAnswer: await transferNotAnswered()
+    case .forward: _ = await forwardInstead(of: 480)
     case .farewell(let id): await farewell(id)
     case .survival, .pulse, .revive: await survivalTimer(timer)
     case .featureKey, .conferenceDigits, .conferenceFarewell, .conferenceLimit, .menu, .hostWatch:
@@ -206,7 +221,7 @@ extension Call {
     case .transportClosedByPeer:
       // A browser that hangs up closes its media at once; the BYE may come behind it, by another way.
       core.setTimer(.goodbye(leg.id), of: self, after: .seconds(2))
-      if phase == .answered { await mediaBroke(leg) }
+      if phase == .answered { await mediaClosed(leg) }
     case .mediaTimeout where leg.outage != nil: break
     case .mediaTimeout:
       await end(by: .system, status: 200, reason: "no media from \(leg.record.party)")

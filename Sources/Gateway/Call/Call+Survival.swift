@@ -61,7 +61,7 @@ extension Call {
     let packets = await host.counters(leg.id)?.packetsReceived ?? 0
     guard var outage = leg.outage else { return }
     let wasMute = outage.isMute
-    outage.isSilent = packets == outage.packets && (outage.isCutOff || outage.isSilent)
+    outage.isSilent = packets == outage.packets && (outage.isCutOff || outage.isClosed || outage.isSilent)
     if packets != outage.packets { outage.isBroken = false }
     outage.packets = packets
     leg.outage = outage
@@ -80,11 +80,21 @@ extension Call {
     if !wasMute { await updateSources() }
   }
 
+  /// The far end closed its media. Who hangs up does so too, just before the BYE: no music for those milliseconds.
+  func mediaClosed(_ leg: SIPLeg) async {
+    var outage = leg.outage ?? Outage()
+    outage.isClosed = true
+    leg.outage = outage
+    core.setTimer(.pulse(leg.id), of: self, after: Self.pulse)
+    let packets = await host.counters(leg.id)?.packetsReceived
+    leg.outage?.packets = packets ?? 0
+  }
+
   /// ICE found a way again.
   func mediaMended(_ leg: SIPLeg) async {
     guard var outage = leg.outage else { return }
     let wasMute = outage.isMute
-    (outage.isBroken, outage.isSilent) = (false, false)
+    (outage.isBroken, outage.isSilent, outage.isClosed) = (false, false, false)
     leg.outage = outage
     if wasMute { await updateSources() }
     await lookAfter(leg)

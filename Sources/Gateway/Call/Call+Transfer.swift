@@ -18,13 +18,21 @@ extension Call {
   /// the call if that fails. `leg` hears music meanwhile, or what the target's side plays before the answer.
   ///
   /// Must run as part of the call's mailbox. The end is told by `request.report`.
-  func transfer(_ leg: SIPLeg, to target: RoutedCall, request: TransferRequest) async {
+  func transfer(_ leg: SIPLeg, to wanted: RoutedCall, request: TransferRequest) async {
     guard canTransfer(leg) else {
       request.report(491, "the call cannot be transferred now")
       return
     }
     guard record.transfers.count < Self.maximumTransfers else {
       request.report(482, "this call has been transferred too often")
+      return
+    }
+    let target: RoutedCall
+    do {
+      diversions = []
+      target = try handled(wanted)
+    } catch {
+      request.report(error.status, error.reason)
       return
     }
     let transfer = beginTransfer(of: leg, to: target, request: request)
@@ -84,6 +92,7 @@ extension Call {
       if let by = payer(transfer.request) {
         leg.inviteRequest.headers.set(.referredBy, "<sip:\(by)@\(core.configuration.domain)>")
       }
+      noteDiversions(on: leg)
       do {
         try await leg.invite()
       } catch {
@@ -162,6 +171,7 @@ extension Call {
       callee = nil
     }
     note(transfer, status: 200, leg: leg)
+    settleForwards(status: 200, leg: leg)
     await updateSources(silencing: leaving)
     logger.info("transferred", metadata: ["to": "\(leg?.record.party ?? "\(transfer.target.target)")"])
     core.save(self)
@@ -175,6 +185,7 @@ extension Call {
     core.cancelTimer(.transferNoAnswer, of: self)
     self.transfer = nil
     note(transfer, status: status, leg: nil)
+    settleForwards(status: status, leg: nil)
     logger.info("transfer failed", metadata: ["status": "\(status)", "reason": "\(reason)"])
     transfer.request.report(status, StatusPhrase.standard(status))
     if transfer.hasTransferorLeft {

@@ -14,7 +14,8 @@ final class Call {
   let core: B2BUA
   /// Who called; after a transfer whoever stands on that side.
   var caller: SIPLeg
-  let routed: RoutedCall
+  /// Where the call leads; the called user's settings may change it.
+  var routed: RoutedCall
   let host: MediaHost
   /// False where the directory knows no way to the number: the call exists only to be refused and recorded.
   var isRouted = true
@@ -43,6 +44,8 @@ final class Call {
   let recording = CallRecording()
   /// Legs that have handed over their side and are about to leave.
   var departing: [SIPLeg] = []
+  /// Users who have forwarded the call before it was answered, with the reason of RFC 5806.
+  var diversions: [(user: String, reason: String)] = []
   /// The user whose calls this one is counted among: who called, or transferred to a trunk.
   var responsible: String?
   /// The best refusal so far (RFC 3261 §16.7 step 6).
@@ -161,6 +164,8 @@ final class Call {
   /// The caller's 200 is out.
   func becomeAnswered() {
     phase = .answered
+    core.cancelTimer(.forward, of: self)
+    settleForwards(status: 200, leg: callee)
     record.answeredAt = .now()
     record.outcome = .answered
     record.status = 200
@@ -188,6 +193,7 @@ final class Call {
       ringing = []
     }
     guard ringing.isEmpty, phase == .setup || phase == .ringing, let best = bestFailure else { return }
+    if await forwardInstead(of: best.status) { return }
     await refuse(StatusMap.toCaller(best.status), reason: best.reason, by: .callee, cause: best.status)
   }
 
@@ -236,6 +242,7 @@ final class Call {
   ) async {
     guard phase == .setup || phase == .ringing else { return }
     phase = .ended
+    settleForwards(status: status, leg: nil)
     record.status = status
     record.outcome =
       switch cause {

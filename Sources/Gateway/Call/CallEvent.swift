@@ -72,6 +72,8 @@ enum CallTimer: Hashable {
   case pulse(LegID)
   /// Its page is back, its media not.
   case revive(LegID)
+  /// The called user's calls go elsewhere now.
+  case forward
   /// The target of a transfer did not answer.
   case transferNoAnswer
   /// A leg that has transferred its call said no BYE.

@@ -4,7 +4,10 @@ struct Outage {
   var isCutOff = false
   /// ICE or DTLS says that the media path is gone.
   var isBroken = false
-  /// Nothing has come by the media path for half a second; only asked while cut off, as muted far ends may be silent.
+  /// The far end closed its media: it hangs up, or its page goes.
+  var isClosed = false
+  /// Nothing has come by the media path for half a second; only asked while cut off or closed, as a held far end may be
+  /// silent.
   var isSilent = false
   /// An offer with new ICE credentials is on its way, theirs or ours.
   var isBeingMended = false
@@ -13,5 +16,5 @@ struct Outage {
 
   /// Whether the far end cannot be heard: the other side gets music.
   var isMute: Bool { isBroken || isSilent }
-  var isOver: Bool { !isCutOff && !isMute }
+  var isOver: Bool { !isCutOff && !isMute && !isClosed }
 }
