@@ -25,8 +25,9 @@ package actor Espeak: SpeechSource {
   }
 
   private var state = State.unopened
-  /// What may be asked for: the library takes a name for part of a path where it knows it not.
-  private var known: Set<String> = []
+  /// The file of each language and name that may be asked for: the library takes a name for part of a path where it knows
+  /// it not, and some of its own it does not find under their names.
+  private var files: [String: String] = [:]
   private var variants: Set<String> = []
 
   /// Longer speech is cut, in seconds.
@@ -37,23 +38,24 @@ package actor Espeak: SpeechSource {
   /// Languages and names of its voices.
   package func voices() throws(SpeechError) -> [String] {
     _ = try open()
-    return known.sorted()
+    return files.keys.sorted()
   }
 
   /// Whether there is such a voice: a language (`en-us`, `de`), a name, or one of these with `+` and a variant (`+f3`).
-  package func hasVoice(_ name: String) -> Bool {
-    guard (try? open()) != nil else { return false }
+  package func hasVoice(_ name: String) -> Bool { (try? open()) != nil && file(of: name) != nil }
+
+  private func file(of name: String) -> String? {
     let parts = name.split(separator: "+", omittingEmptySubsequences: false).map(String.init)
-    guard let base = parts.first, parts.count <= 2, known.contains(base) else { return false }
-    return parts.count == 1 || variants.contains(parts[1])
+    guard let base = parts.first, parts.count <= 2, let file = files[base] else { return nil }
+    guard parts.count == 2 else { return file }
+    return variants.contains(parts[1]) ? file + "+" + parts[1] : nil
   }
 
   /// Mono, at the library's own 22,050 Hz.
   package func speak(_ text: SpokenText, voice: String, speed: Double) throws(SpeechError) -> AudioClip {
     let sampleRate = try open()
-    guard hasVoice(voice) else { throw .unknownVoice(voice) }
     // Also where it is the same: it begins each text from the same state.
-    guard espeak_SetVoiceByName(voice) == EE_OK else { throw .unknownVoice(voice) }
+    guard let file = file(of: voice), espeak_SetVoiceByName(file) == EE_OK else { throw .unknownVoice(voice) }
     // Words a minute; espeak-ng's own 175 is too fast for a telephone.
     let rate = speed.isFinite ? max(80, min(450, 155 * speed)) : 155
     espeak_SetParameter(espeakRATE, Int32(rate), 0)
@@ -82,38 +84,42 @@ package actor Espeak: SpeechSource {
         throw .synthesizerFailed("espeak_Initialize: no data files")
       }
       espeak_SetSynthCallback(collect)
-      known = Self.list(nil)
+      files = Self.list(nil)
       var specification = espeak_VOICE()
-      variants = "variant".withCString { language in
+      let found = "variant".withCString { language in
         specification.languages = language
         return Self.list(&specification)
       }
+      variants = Set(found.values.filter { $0.hasPrefix("!v/") }.map { String($0.dropFirst(3)) })
       state = .open(sampleRate: Int(rate))
       return Int(rate)
     }
   }
 
-  /// Languages and names of the voices; of variants the names of their files.
-  private static func list(_ specification: UnsafeMutablePointer<espeak_VOICE>?) -> Set<String> {
-    var names: Set<String> = []
-    guard var entry = espeak_ListVoices(specification) else { return names }
+  /// Languages and names, each with the file of the voice that is best for it.
+  private static func list(_ specification: UnsafeMutablePointer<espeak_VOICE>?) -> [String: String] {
+    var best: [String: (file: String, priority: UInt8)] = [:]
+    guard var entry = espeak_ListVoices(specification) else { return [:] }
     while let voice = entry.pointee {
       defer { entry += 1 }
-      if let identifier = voice.pointee.identifier {
-        let file = String(cString: identifier)
-        if file.hasPrefix("!v/") { names.insert(String(file.dropFirst(3))) }
+      guard let identifier = voice.pointee.identifier else { continue }
+      let file = String(cString: identifier)
+      // Voices of MBROLA are another program, which would be started.
+      guard !file.hasPrefix("mb/") else { continue }
+      func offer(_ name: String, _ priority: UInt8) {
+        if best[name].map({ priority < $0.priority }) ?? true { best[name] = (file, priority) }
       }
-      guard specification == nil else { continue }
-      if let name = voice.pointee.name { names.insert(String(cString: name)) }
+      offer(file, 0)
+      if let name = voice.pointee.name { offer(String(cString: name), 0) }
       // A priority byte and a name with its zero, again and again, then a zero.
       guard var language = voice.pointee.languages else { continue }
       while language.pointee != 0 {
         let name = String(cString: language + 1)
-        names.insert(name)
+        offer(name, UInt8(bitPattern: language.pointee))
         language += 1 + name.utf8.count + 1
       }
     }
-    return names
+    return best.mapValues(\.file)
   }
 }
 

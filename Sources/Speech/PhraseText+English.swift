@@ -4,7 +4,7 @@ extension PhraseText {
   static func english(_ phrase: Phrase) -> String {
     switch phrase {
     case .welcome: "Welcome."
-    case .languageChoice(let digit): "For English, press \(digit)."
+    case .languageChoice(let digit, _): "For English, press \(digit)."
     case .enterPIN: "Please enter your PIN, followed by the hash key."
     case .wrongPIN: "That PIN is not correct."
     case .noPINHeard: "No PIN was entered."

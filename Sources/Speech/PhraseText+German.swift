@@ -4,7 +4,7 @@ extension PhraseText {
   static func german(_ phrase: Phrase) -> String {
     switch phrase {
     case .welcome: "Willkommen."
-    case .languageChoice(let digit): "Für Deutsch drücken Sie die \(digit)."
+    case .languageChoice(let digit, _): "Für Deutsch drücken Sie die \(digit)."
     case .enterPIN: "Bitte geben Sie Ihre Geheimzahl ein, und dann die Rautetaste."
     case .wrongPIN: "Diese Geheimzahl stimmt nicht."
     case .noPINHeard: "Es wurde keine Geheimzahl eingegeben."

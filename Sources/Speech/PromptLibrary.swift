@@ -8,6 +8,8 @@ package actor PromptLibrary: Prompts {
   package struct Configuration: Sendable {
     /// Spoken where a caller's language is not known. Has a voice.
     package var language = "en"
+    /// Callers may choose from them.
+    package var choices: [String] = []
     /// Of the built-in synthesizer, by language.
     package var voices = ["en": "en-us", "de": "de"]
     /// Of the service, by language. Languages without one are spoken by the built-in synthesizer.
@@ -78,7 +80,7 @@ package actor PromptLibrary: Prompts {
   // MARK: Phrases
 
   package func clip(_ phrase: Phrase, language: String) async -> AudioClip {
-    let language = spoken(language)
+    let language = if case .languageChoice(_, let own) = phrase { spoken(own) } else { spoken(language) }
     if let clip = await recorded?.clip(phrase, language: language) { return clip }
     do {
       let words = PhraseText.words(of: phrase, language: language)
@@ -102,11 +104,15 @@ package actor PromptLibrary: Prompts {
   /// Makes all phrases that are always the same, in every language that has a voice, one after another. For the time after
   /// the start; ends early when its task is cancelled.
   package func warm() async {
+    let choices = configuration.choices.count > 1 ? configuration.choices : []
     for language in configuration.voices.keys.sorted() {
-      for phrase in Phrase.fixed {
+      let choice = choices.firstIndex(of: language).map { Phrase.languageChoice(digit: $0 + 1, language: language) }
+      for phrase in Phrase.fixed + (choice.map { [$0] } ?? []) {
         if Task.isCancelled { return }
+        let began = Instant.now()
         _ = await clip(phrase, language: language)
-        await Task.yield()
+        // Half of the time is left to calls, which begin at the same moment on a small machine.
+        try? await Task.sleep(for: min(.milliseconds(200), Instant.now() - began))
       }
     }
   }

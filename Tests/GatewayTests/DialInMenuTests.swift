@@ -79,7 +79,7 @@ import Testing
     var caller = Caller({ $0.greets = true }, languages: ["en", "de"])
     #expect(caller.said == [.welcome])
     caller.hearOut()
-    #expect(caller.said == [.languageChoice(digit: 1), .languageChoice(digit: 2)])
+    #expect(caller.said == [.languageChoice(digit: 1, language: "en"), .languageChoice(digit: 2, language: "de")])
     caller.press("2")
     #expect(caller.actions == [.stopPlaying, .dispatch(pin: nil)])
     caller.tell(.answer(.pinRequired))

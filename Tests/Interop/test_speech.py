@@ -13,6 +13,7 @@ import wave
 import pytest
 
 from support import audio
+from support.baresip import Baresip
 from support.ports import free_port
 from support.server import KEY, ParleyServer, binary, yaml
 from support.speech import TONE, SpeechService, wav_bytes
@@ -169,7 +170,7 @@ def check(directory, **speech):
     file = directory / "check.yaml"
     file.write_text(yaml({"data": {"directory": str(directory / "data")}, "speech": speech}))
     result = subprocess.run([binary(), "check", "--config", str(file)], capture_output=True, text=True, timeout=60)
-    return [line for line in result.stdout.splitlines() if "speech" in line]
+    return [line for line in result.stdout.splitlines() if line.split(None, 1)[1].startswith("speech")]
 
 
 def test_check_names_what_is_missing(directory, service):
@@ -187,3 +188,37 @@ def test_check_names_what_is_missing(directory, service):
     (prompts / "de" / "enterpin.wav").write_bytes(wav_bytes(audio.tone(800, 22_050, 0.5)))
     found = check(place, prompts=str(prompts))
     assert len(found) == 2 and "de/enter-pin.wav" in found[0] and "replaces no phrase" in found[1]
+
+
+def test_a_caller_chooses_a_language_and_hears_its_recordings(directory):
+    prompts = directory / "prompts"
+    sounds = {"en/language-choice-1": 615, "de/language-choice-2": 1055, "de/enter-pin": 1555, "de/wrong-pin": 2055}
+    for name, frequency in sounds.items():
+        file = prompts / f"{name}.wav"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(wav_bytes(audio.tone(frequency, 22_050, 2)))
+    server = ParleyServer(
+        directory / "speech-menu",
+        users=(),
+        trunks=[{"name": "carrier", "host": "127.0.0.41:5999", "allow": ["127.0.0.41/32"]}],
+        speech={"languages": ["en", "de"], "prompts": str(prompts)},
+        rooms={"dial-in": {"numbers": [{"number": "+15550990", "room": "menu", "pin": "2468"}]}},
+    )
+    server.start()
+    try:
+        with Baresip("127.0.0.41", 0, name="caller") as phone:
+            phone.dial(server.uri("+15550990"))
+            phone.wait("CALL_ESTABLISHED")
+            assert phone.listen(1.5).last(1).is_tone(615)
+            assert phone.listen(2).last(1).is_tone(1055)
+            phone.send_digits("2")
+            assert phone.listen(1.5).last(1).is_tone(1555)
+            # Keys silence the prompt at once.
+            phone.send_digits("1111#")
+            assert phone.listen(2).last(1).is_tone(2055)
+            assert phone.listen(2).last(1).is_tone(1555)
+            phone.send_digits("2468#")
+            spoken = phone.listen(3).last(2)
+            assert not spoken.is_silent and not spoken.is_tone(1555)
+    finally:
+        assert server.stop() == 0

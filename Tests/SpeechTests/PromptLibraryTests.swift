@@ -171,6 +171,18 @@ final class ToneSource: SpeechSource {
     #expect(await recorded.clip(.enterPIN, language: "../de") == nil)
   }
 
+  @Test func eachChoiceIsSaidInTheLanguageThatItLeadsTo() async {
+    let source = ToneSource()
+    let library = library(source)
+    for language in ["en", "de"] {
+      _ = await library.clip(.languageChoice(digit: 1, language: "en"), language: language)
+      _ = await library.clip(.languageChoice(digit: 2, language: "de"), language: language)
+    }
+    #expect(source.calls("For English, press 1.") == 1)
+    #expect(source.calls("Für Deutsch drücken Sie die 2.") == 1)
+    #expect(source.calls == 2)
+  }
+
   @Test func memoryIsBounded() async {
     let source = ToneSource()
     let library = library(source, memory: 20_000)

@@ -2,8 +2,8 @@
 package enum Phrase: Hashable, Sendable {
   // The way in.
   case welcome
-  /// "For English, press 1", in the language that it leads to.
-  case languageChoice(digit: Int)
+  /// "For English, press 1", in the language that it leads to, whatever the caller's is.
+  case languageChoice(digit: Int, language: String)
   case enterPIN, wrongPIN, noPINHeard
   /// The last attempt of this call failed.
   case tooManyAttempts
@@ -45,7 +45,7 @@ package enum Phrase: Hashable, Sendable {
 
   /// The phrases that say the same each time: what a cache can be filled with before anybody calls.
   package static let fixed: [Phrase] = [
-    .welcome, .languageChoice(digit: 1), .languageChoice(digit: 2), .enterPIN, .wrongPIN, .noPINHeard, .tooManyAttempts,
+    .welcome, .enterPIN, .wrongPIN, .noPINHeard, .tooManyAttempts,
     .tryAgainLater, .noSuchConference, .sayName, .nameRecorded, .youAreFirst, .waitingForHost, .hostHasJoined, .joining,
     .conferenceFull, .conferenceLocked, .conferenceEnded, .invalidChoice, .goodbye, .serviceFailure, .muted, .unmuted,
     .mutedByHost, .unmutedByHost, .mayNotUnmute, .handRaised, .handLowered, .locked, .unlocked, .allMuted, .allUnmuted,
@@ -60,7 +60,7 @@ package enum Phrase: Hashable, Sendable {
   package var key: String? {
     switch self {
     case .welcome: "welcome"
-    case .languageChoice(let digit): "language-choice-\(digit)"
+    case .languageChoice(let digit, _): "language-choice-\(digit)"
     case .enterPIN: "enter-pin"
     case .wrongPIN: "wrong-pin"
     case .noPINHeard: "no-pin-heard"

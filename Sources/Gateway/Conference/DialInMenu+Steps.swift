@@ -98,7 +98,7 @@ extension DialInMenu {
   // MARK: Steps
 
   private var languageChoices: [Phrase] {
-    (1...max(1, min(9, configuration.languages.count))).map { .languageChoice(digit: $0) }
+    configuration.languages.prefix(9).enumerated().map { .languageChoice(digit: $0.offset + 1, language: $0.element) }
   }
 
   private mutating func chooseLanguage(_ now: Instant) -> [Action] {

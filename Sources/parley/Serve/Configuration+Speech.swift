@@ -13,6 +13,7 @@ extension Configuration {
   func promptLibrary(service: SpeechService?, metrics: MetricsRegistry, logger: Logger) -> PromptLibrary {
     var library = PromptLibrary.Configuration()
     library.language = speech.languages.first ?? "en"
+    library.choices = speech.languages
     library.voices = speech.voices
     library.serviceVoices = speech.service.voices
     library.speed = Double(speech.speed) / 100
