@@ -196,6 +196,24 @@ final class MemoryStore: RecordingStore {
     queue.stop()
     #expect(await queue.run { 1 } == nil)
   }
+
+  @Test func `what waits when the queue stops is let go, what runs is finished`() async {
+    let queue = RenderQueue()
+    let started = Counting()
+    async let long = queue.run {
+      _ = started.next()
+      usleep(100_000)
+      return 1
+    }
+    #expect(eventually { started.count == 1 })
+    async let waiting = queue.run { 2 }
+    #expect(eventually { queue.depth == 2 })
+    let thread = SlowThread()
+    thread.start(name: "stop") { queue.stop() }
+    #expect(await long == 1)
+    #expect(await waiting == nil)
+    thread.join()
+  }
 }
 
 /// A count that closures share.

@@ -9,6 +9,8 @@
  * @property {string} kind
  * @property {string} [call]
  * @property {string} [room]
+ * @property {string} [from] who called
+ * @property {string} [to] what was dialled
  * @property {'recording' | 'rendering' | 'saved' | 'failed'} state
  * @property {string} reason
  * @property {string} startedAt
@@ -18,7 +20,8 @@
 
 /** @param {Recording} recording */
 export function title(recording) {
-  return recording.room ? `Room ${recording.room}` : recording.call ? 'Call' : 'Recording';
+  if (recording.room) return `Room ${recording.room}`;
+  return recording.from && recording.to ? `${recording.from} → ${recording.to}` : 'Call';
 }
 
 /**

@@ -28,6 +28,7 @@ class Page {
     this.account = null;
     /** @type {string | undefined} */
     this.next = undefined;
+    this.timer = 0;
     this.login = /** @type {HTMLFormElement} */ (byId('login'));
     this.list = byId('list');
     this.more = byId('more');
@@ -72,11 +73,27 @@ class Page {
       this.login.hidden = true;
       this.list.hidden = false;
       for (const recording of recordings) this.list.append(new RecordingView(this, recording).element);
+      this.watch();
       if (this.list.childElementCount === 0) this.list.append(h('li', { class: 'recording' }, words.none));
     } catch (error) {
       problem.textContent = error instanceof Error ? error.message : words.failed;
       problem.hidden = false;
     }
+  }
+
+  /** Looks again as long as something on the list is not finished. */
+  watch() {
+    clearTimeout(this.timer);
+    if (!this.list.querySelector('[data-state="recording"], [data-state="rendering"]')) return;
+    this.timer = window.setTimeout(async () => {
+      const response = await this.fetch('/v1/me/recordings?limit=20').catch(() => null);
+      const { recordings } = response?.ok ? await response.json() : { recordings: [] };
+      for (const recording of recordings) {
+        const shown = [...this.list.children].find((item) => item.getAttribute('data-id') === recording.id);
+        if (shown && shown.getAttribute('data-state') !== recording.state) shown.replaceWith(new RecordingView(this, recording).element);
+      }
+      this.watch();
+    }, 3000);
   }
 }
 

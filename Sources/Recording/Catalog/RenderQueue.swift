@@ -5,6 +5,8 @@ import Synchronization
 package final class RenderQueue: Sendable {
   private struct Job: Sendable {
     let run: @Sendable () -> Void
+    /// Instead of `run`, where the queue stops before its turn.
+    let cancel: @Sendable () -> Void
   }
 
   private struct State: Sendable {
@@ -27,19 +29,21 @@ package final class RenderQueue: Sendable {
   /// Jobs that wait or run.
   package var depth: Int { state.withLock { $0.jobs.count } }
 
-  /// Runs `body` when its turn comes; what it returns is returned.
+  /// Runs `body` when its turn comes; what it returns is returned. Nil where the queue stops before.
   package func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value? {
     await withCheckedContinuation { continuation in
       let accepted = state.withLock { state in
         guard !state.isStopping else { return false }
-        state.jobs.append(Job { continuation.resume(returning: body()) })
+        state.jobs.append(
+          Job(
+            run: { continuation.resume(returning: body()) }, cancel: { continuation.resume(returning: nil) }))
         return true
       }
       if accepted { bell.ring() } else { continuation.resume(returning: nil) }
     }
   }
 
-  /// Takes no more; what waits is still done. Returns when the thread has ended.
+  /// Takes no more, and lets go of what waits. Returns when the job that runs has ended, and the thread with it.
   package func stop() {
     state.withLock { $0.isStopping = true }
     bell.ring()
@@ -54,7 +58,7 @@ package final class RenderQueue: Sendable {
         bell.wait(.seconds(3_600))
         continue
       }
-      job.run()
+      isStopping ? job.cancel() : job.run()
       state.withLock { _ = $0.jobs.removeFirst() }
     }
   }

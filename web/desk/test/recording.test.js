@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { columns, seconds } from '../../recordings/model.js';
+import { columns, seconds, title } from '../../recordings/model.js';
 import { authorization, nextAction, stateOf } from '../recording.js';
 
 test('the record button ends what runs, and begins it after a failure', () => {
@@ -35,4 +35,11 @@ test('times are written as clocks write them', () => {
   assert.equal(seconds(5), '0:05');
   assert.equal(seconds(65.9), '1:05');
   assert.equal(seconds(3723), '1:02:03');
+});
+
+test('a recording is named by its room or by its parties', () => {
+  const call = { id: '1', kind: 'call', call: 'c', state: /** @type {'saved'} */ ('saved'), reason: '', startedAt: '', files: [] };
+  assert.equal(title({ ...call, from: '1001', to: '600' }), '1001 → 600');
+  assert.equal(title({ ...call, room: 'sales' }), 'Room sales');
+  assert.equal(title(call), 'Call');
 });
