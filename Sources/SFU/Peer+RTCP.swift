@@ -14,6 +14,7 @@ extension Peer {
     for parsed in packets {
       if case .senderReport(let report) = parsed, let route = incoming[report.sender], !route.isRetransmission {
         route.producer.tap?.tap(rtcp: packet, arrival: now)
+        for pipe in route.producer.pipes { pipe.tap(rtcp: packet, arrival: now) }
       }
       receive(parsed, now: now)
     }

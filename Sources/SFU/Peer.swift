@@ -183,6 +183,7 @@ final class Peer: PacketReceiver {
     switch outcome {
     case .packet(let packet):
       producer.tap?.tap(rtp: packet.bytes, arrival: now)
+      for pipe in producer.pipes { pipe.tap(rtp: packet.bytes, arrival: now) }
       if let event = producer.note(packet, threshold: context.configuration.speakerThreshold, now: now) {
         context.emit(event)
       }
@@ -195,6 +196,8 @@ final class Peer: PacketReceiver {
       producer.forward(packet, from: stream, now: now)
     case .skip(let sequence):
       if !header.payload.isEmpty { producer.tap?.tap(rtp: bytes, arrival: now) }
+      // Padding too: its number shall leave no gap there either.
+      for pipe in producer.pipes { pipe.tap(rtp: bytes, arrival: now) }
       producer.skip(sequence, from: stream, now: now)
     case .drop: break
     case .restart:

@@ -9,6 +9,8 @@ final class Producer {
   private(set) var parameters: ProducerParameters
   /// Sees its packets: repaired, once each, muted or not.
   var tap: (any PacketTap)?
+  /// The ways to other routers of the room.
+  var pipes: [any ProducerPipe] = []
   private(set) var payloads: PayloadTable
   /// In order of appearance; found by `RoutedPacket.streamIndex`. Streams are never removed, but a stream may be followed
   /// by another of the same layer when the publisher changes its SSRC or its numbering.

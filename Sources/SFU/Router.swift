@@ -88,7 +88,7 @@ package final class Router {
     let wasMuted = producer.isMuted
     producer.update(parameters)
     peers[producer.peer]?.update(producer)
-    if parameters.muted != wasMuted { setProducer(id, muted: parameters.muted) }
+    if parameters.muted != wasMuted { setProducer(id, muted: parameters.muted) } else { tellPipes(producer) }
   }
 
   /// Muted tracks are not forwarded, whatever their publisher sends.
@@ -96,6 +96,7 @@ package final class Router {
     guard let producer = producers[id] else { return }
     producer.setMuted(muted)
     if muted { context.loudest?.remove(id) }
+    tellPipes(producer)
     for sink in producer.sinks { sink.streamsChanged(now: context.now) }
     demandChanged(of: producer)
     if !muted { requestKeyFrame(id) }
@@ -112,7 +113,7 @@ package final class Router {
   /// Whether anybody takes the packets of the track: a publisher on this machine need not make them else.
   package func isWanted(_ id: ProducerID) -> Bool {
     guard let producer = producers[id] else { return false }
-    return producer.tap != nil || !producer.isMuted && !producer.sinks.isEmpty
+    return producer.tap != nil || !producer.isMuted && !(producer.sinks.isEmpty && producer.pipes.isEmpty)
   }
 
   /// How loud a track is whose packets nobody takes, so that its speaker is told all the same.
@@ -135,6 +136,8 @@ package final class Router {
     peers[producer.peer]?.remove(producer)
     context.loudest?.remove(id)
     producerList.removeAll { $0 === producer }
+    for pipe in producer.pipes { pipe.ended() }
+    producer.pipes = []
   }
 
   /// Asks for a key frame of every layer, as often as the throttle lets through.

@@ -15,6 +15,7 @@ import Transport
     struct State {
       nonisolated(unsafe) var transports: [FakeTransport] = []
       var events: [RoomMediaEvent] = []
+      var failures: [MediaFailure] = []
     }
     let state = Mutex(State())
     var events: [RoomMediaEvent] { state.withLock { $0.events } }
@@ -29,7 +30,8 @@ import Transport
         nonisolated(unsafe) let transport = FakeTransport()
         watch.state.withLock { $0.transports.append(transport) }
         return transport
-      }, events: { events in watch.state.withLock { $0.events += events } })
+      }, failed: { failure in watch.state.withLock { $0.failures.append(failure) } },
+      events: { events in watch.state.withLock { $0.events += events } })
     do {
       try await body(media, watch)
       await media.close()
@@ -109,6 +111,24 @@ import Transport
         }
       }
       #expect(kinds == ["connected", "disconnected", "reconnected"])
+    }
+  }
+
+  @Test func countsWhatBreaksAPath() async throws {
+    try await run { media, watch in
+      media.perform([.openRoom(room), .openPeer(peer, room: room, towards: loopback, isControlling: false)])
+      #expect(await media.figures().load.peers == 1)
+      media.worker.perform {
+        let transport = watch.state.withLock { $0.transports[0] }
+        for event: WebRTCTransportEvent in [
+          .connected(profile: .aeadAES128GCM), .consentLost, .iceFailed("a test"),
+          .failed(.handshakeTimeout(.seconds(1))), .failed(.fingerprintMismatch(expected: "a", actual: "b")),
+          .failed(.noCommonSRTPProfile), .failed(.closedByPeer),
+        ] { transport.onEvent?(event) }
+      }
+      _ = await media.peerCount
+      let failures = watch.state.withLock { $0.failures }
+      #expect(failures == [.consent, .ice, .dtlsTimeout, .fingerprint, .dtlsHandshake])
     }
   }
 

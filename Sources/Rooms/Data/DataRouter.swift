@@ -108,7 +108,7 @@ final class DataRouter {
       return named.isEmpty || named.contains(receiver.identity)
     }
     let peers = receivers.compactMap { $0.receiving?.id }
-    if !peers.isEmpty { room.context.order(.sendData(peers, label, bytes), worker: room.worker) }
+    if !peers.isEmpty { room.order(.sendData(peers, label, bytes)) }
     if label == .reliable, packet.sequence > 0, let sender, !isMetrics {
       cache.append(
         ReplayCache.Entry(
@@ -123,7 +123,7 @@ final class DataRouter {
     var last = lastSequences
     last[participant.sid] = nil
     for bytes in cache.missed(by: participant.identity, lastSequences: last, now: room.context.now) {
-      room.context.order(.sendData([peer], .reliable, bytes), worker: room.worker)
+      room.order(.sendData([peer], .reliable, bytes))
     }
   }
 }

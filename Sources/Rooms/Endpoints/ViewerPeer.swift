@@ -18,6 +18,8 @@ final class ViewerPeer: PeerConnection {
   private var heldOffer: Livekit_SessionDescription?
   private var restarting: RemoteOffer?
 
+  override var receivesOnly: Bool { true }
+
   // MARK: The offer
 
   func receive(offer: Livekit_SessionDescription) {

@@ -28,6 +28,9 @@ package actor RoomMedia: RoomMediaPort {
   private var ticker: WorkerTimer?
   /// Of rooms that are closed.
   private var past = RouterTotals()
+  /// As the control plane counts the workers.
+  private let index: Int
+  private var load = WorkerLoad()
 
   /// One room on the worker.
   final class HostedRoom {
@@ -39,6 +42,10 @@ package actor RoomMedia: RoomMediaPort {
     var unmixed: Set<ProducerID> = []
     /// There while the room has phones.
     var conference: RoomConference?
+    /// To the workers that have replicas of it.
+    var pipes: [ObjectIdentifier: (pipe: RoomPipe, flush: PipeFlush)] = [:]
+    /// Set where its tracks arrive at another worker.
+    var replica: RoomReplica?
     init(router: Router) { self.router = router }
   }
 
@@ -46,12 +53,14 @@ package actor RoomMedia: RoomMediaPort {
   ///   - failed: Called on the worker's thread for each connection that breaks.
   ///   - events: Called on the worker's thread with what happened in one of its turns.
   package init(
-    worker: MediaWorker, configuration: RouterConfiguration = RouterConfiguration(), opusComplexity: Int = 5,
+    worker: MediaWorker, index: Int = 0, configuration: RouterConfiguration = RouterConfiguration(),
+    opusComplexity: Int = 5,
     makeTransport: @escaping TransportFactory, failed: @escaping @Sendable (MediaFailure) -> Void = { _ in },
     events: @escaping @Sendable ([RoomMediaEvent]) -> Void
   ) {
     self.failed = failed
     self.worker = worker
+    self.index = index
     self.configuration = configuration
     self.opusComplexity = opusComplexity
     self.makeTransport = makeTransport
@@ -108,7 +117,7 @@ package actor RoomMedia: RoomMediaPort {
     for command in commands { run(command) }
   }
 
-  private func run(_ command: RoomMediaCommand) {
+  func run(_ command: RoomMediaCommand) {
     switch command {
     case .openRoom(let id): openRoom(id)
     case .closeRoom(let id): closeRoom(id)
@@ -137,20 +146,25 @@ package actor RoomMedia: RoomMediaPort {
       rooms[room]?.router.removeProducer(id)
       if let room = rooms[room] { producerRemoved(id, from: room) }
     case .addConsumer(let id, let producer, let peer, let parameters):
+      if let room = peers[peer]?.room, rooms[room]?.replica?.keeps(command) == true { return }
       if router(of: peer)?.addConsumer(id, of: producer, peer: peer, parameters: parameters) == false {
         report(.consumerRefused(id))
       }
     case .updateConsumer(let id, let room, let preferences):
+      if rooms[room]?.replica?.keeps(command) == true { return }
       rooms[room]?.router.updateConsumer(id, preferences: preferences)
     case .renegotiateConsumer(let id, let room, let mid, let codecs, let extensions):
-      guard let router = rooms[room]?.router else { return }
+      guard let router = rooms[room]?.router, rooms[room]?.replica?.keeps(command) != true else { return }
       if !router.updateConsumer(id, codecs: codecs, extensions: extensions, mid: mid) { report(.consumerRefused(id)) }
-    case .removeConsumer(let id, let room): rooms[room]?.router.removeConsumer(id)
+    case .removeConsumer(let id, let room):
+      if rooms[room]?.replica?.keeps(command) == true { return }
+      rooms[room]?.router.removeConsumer(id)
     case .requestKeyFrame(let id, let room): rooms[room]?.router.requestKeyFrame(id)
     case .setTap(let id, let room, let tap): rooms[room]?.router.setTap(id, tap)
     case .openPhone, .closePhone, .setPhoneMuted, .announce, .endAnnouncement, .openAnnouncer, .announceToAll,
       .setProducerMixed:
       runPhones(command)
+    case .openReplica, .addPipe: runPipes(command)
     }
   }
 
@@ -158,7 +172,7 @@ package actor RoomMedia: RoomMediaPort {
 
   // MARK: Rooms
 
-  private func openRoom(_ id: MediaRoomID) {
+  func openRoom(_ id: MediaRoomID) {
     guard rooms[id] == nil else { return }
     var configuration = configuration
     configuration.origin = worker.now
@@ -171,6 +185,7 @@ package actor RoomMedia: RoomMediaPort {
   private func closeRoom(_ id: MediaRoomID) {
     guard let room = rooms[id] else { return }
     closeConference(of: room)
+    closePipes(of: room)
     for peer in room.peers { closePeer(peer) }
     room.router.onEvent = nil
     adjustTicker()
@@ -181,14 +196,19 @@ package actor RoomMedia: RoomMediaPort {
   /// 5 ms, for as long as a room has peers.
   func adjustTicker() {
     if peers.isEmpty, phones.isEmpty {
-      ticker?.cancel()
-      ticker = nil
+      guard let ticker else { return }
+      ticker.cancel()
+      self.ticker = nil
+      load = WorkerLoad()
+      report(.load(worker: index, share: 0))
     } else if ticker == nil {
       ticker = worker.every(.milliseconds(5)) { [weak self] now in self?.assumeIsolated { $0.tick(now) } }
     }
   }
 
   private func tick(_ now: Instant) {
+    let share = load.update(busy: { worker.statistics.busy }, now: now)
+    if let share { report(.load(worker: index, share: share)) }
     for room in rooms.values where !room.peers.isEmpty || room.conference != nil {
       room.conference?.tick(now: now)
       room.router.tick(now: now)

@@ -16,6 +16,11 @@ package enum RoomMediaCommand: Sendable {
   case openRoom(MediaRoomID)
   /// Closes its peers too.
   case closeRoom(MediaRoomID)
+  /// A part of a room whose home is another worker, which sends its tracks through the pipe. `index` tells the worker in
+  /// `wantedAtReplica`. Peers and consumers of it are the same as elsewhere.
+  case openReplica(MediaRoomID, RoomPipe, index: Int)
+  /// At home: from now on, and until it ends, the track goes through the pipe, too.
+  case addPipe(RoomPipe, of: ProducerID, room: MediaRoomID)
   /// Answered by `peerOpened` or `peerFailed`.
   /// - Parameter towards: the peer's signalling address, which decides the candidates.
   case openPeer(PeerID, room: MediaRoomID, towards: IPAddress, isControlling: Bool)
@@ -116,6 +121,10 @@ package enum RoomMediaEvent: Sendable {
   /// All who were to hear it did, or are gone.
   case announcementEnded(AnnouncementID)
   case router(MediaRoomID, RouterEvent)
+  /// The highest layer that anybody on a replica's worker wants of a video track; nil: nobody wants any.
+  case wantedAtReplica(ProducerID, maximumSpatialLayer: Int?, replica: Int)
+  /// The share of a core that the worker took in the last second; told while it has rooms with anybody in them.
+  case load(worker: Int, share: Double)
 }
 
 /// A media worker as the control plane sees it.

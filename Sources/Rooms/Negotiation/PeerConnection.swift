@@ -43,6 +43,8 @@ class PeerConnection {
 
   // MARK: What subclasses do
 
+  /// Nothing is published through it.
+  var receivesOnly: Bool { false }
   var role: MultiplexedSession.Role { .answerer }
   /// Channels that we make; the client makes those of a connection that it offers.
   var ownChannels: [DataChannelLabel] { [] }
@@ -73,6 +75,7 @@ class PeerConnection {
 
   func open() {
     context.register(self)
+    if receivesOnly { participant.room.place(id) }
     participant.order(
       .openPeer(
         id, room: participant.room.mediaID, towards: participant.remote, isControlling: role == .offerer))

@@ -7,6 +7,7 @@ final class SubscriberPeer: PeerConnection {
   private var isRestarting = false
 
   override var role: MultiplexedSession.Role { .offerer }
+  override var receivesOnly: Bool { true }
   override var ownChannels: [DataChannelLabel] { [.reliable, .lossy, .dataTrack] }
 
   override func opened() {

@@ -148,7 +148,7 @@ final class Participant {
 
   func send(_ message: Livekit_SignalResponse.OneOf_Message) { signal?.send(message) }
 
-  func order(_ command: RoomMediaCommand) { context.order(command, worker: room.worker) }
+  func order(_ command: RoomMediaCommand) { room.order(command) }
 
   var loggerMetadata: Logger.Metadata {
     ["room": "\(room.name)", "identity": "\(identity)", "participant": "\(sid)"]

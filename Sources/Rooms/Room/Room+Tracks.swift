@@ -58,15 +58,20 @@ extension Room {
     case .producerStarted(let id):
       if let track = context.producers[id]?.track { track.publisher.publishing.start(track) }
     case .wantedLayers(let id, let layer):
-      if let track = context.producers[id]?.track, track.subscribedQuality.want(layer) {
-        track.publisher.publishing.reportQuality(track)
-      }
+      if let track = context.producers[id]?.track { wanted(track, layer, worker: worker) }
     case .speakers(let levels): speakers.receive(levels)
     case .consumerState(let id, let isPaused):
       if let subscription = context.consumers[id]?.subscription { streamStateChanged(subscription, isPaused) }
     case .quality(let peer, let score):
       context.peers[peer]?.connection?.participant.quality.update(peer, score: Double(score))
     case .producerStalled, .producerResumed, .producerEnded, .layersSeen, .currentLayer: break
+    }
+  }
+
+  /// What one of the room's workers found to be the highest layer that is watched there.
+  func wanted(_ track: PublishedTrack, _ layer: Int?, worker: Int) {
+    if track.subscribedQuality.want(track.demand.set(layer, worker: worker)) {
+      track.publisher.publishing.reportQuality(track)
     }
   }
 

@@ -21,6 +21,7 @@ final class Room {
   /// A host closed the door: only moderators may still come in.
   var isLocked = false
   private(set) var isClosed = false
+  private var placement: RoomPlacement
 
   private var participants: [String: Participant] = [:]
   /// In the order of their joins.
@@ -40,6 +41,9 @@ final class Room {
     self.worker = worker
     sid = context.makeSID(.room)
     mediaID = MediaRoomID(rawValue: context.nextID())
+    placement = RoomPlacement(
+      room: mediaID, home: worker, workers: context.dependencies.media.count,
+      limit: context.configuration.receiversPerWorker)
     createdAt = context.wallTime
     metadata = options.metadata
     emptyTimeout = options.emptyTimeout
@@ -49,7 +53,7 @@ final class Room {
     speakers = Speakers(self)
     quality = QualityBoard(self)
     recordings = Recordings(self)
-    context.order(.openRoom(mediaID), worker: worker)
+    order(.openRoom(mediaID))
     lifeTimer = context.after(emptyTimeout) { [weak self] in self?.closeIfEmpty() }
   }
 
@@ -74,6 +78,14 @@ final class Room {
     info.activeRecording = !recordings.isEmpty || present.contains { $0.permission.recorder }
     return info
   }
+
+  /// Queues an order for the workers that it concerns.
+  func order(_ command: RoomMediaCommand) {
+    placement.route(command) { context.order($0, worker: $1) }
+  }
+
+  /// For a peer that receives only, before it is opened: it may live on another worker than the room.
+  func place(_ peer: PeerID) { placement.place(peer) }
 
   func participant(_ identity: String) -> Participant? { participants[identity] }
   func participant(sid: String) -> Participant? { present.first { $0.sid == sid } }
@@ -111,8 +123,8 @@ final class Room {
     announce(participant, includingItself: false)
     if !participant.isHidden { departed.add(participant.info, now: context.now) }
     speakers.left(participant)
-    recordings.left(participant)
     data.left(participant)
+    recordings.left(participant)
     service.ended(participant)
     context.logger.info(
       "participant left",
@@ -143,7 +155,7 @@ final class Room {
     for participant in present { participant.leave(reason, action: .disconnect) }
     quality.stop()
     recordings.roomClosed()
-    context.order(.closeRoom(mediaID), worker: worker)
+    order(.closeRoom(mediaID))
     service.closed(self)
     context.logger.info("room closed", metadata: ["room": "\(name)", "sid": "\(sid)", "reason": "\(reason)"])
     context.dependencies.onEvent(.roomFinished(info))

@@ -15,6 +15,11 @@ package struct RoomConfiguration: Sendable {
   package var maximumRooms = 0
   /// Participants of all rooms together; 0 is no limit.
   package var maximumSessions = 0
+  /// Peers of one room that only receive and live on one media worker before others take the next ones; 0: a room stays on
+  /// its worker.
+  package var receiversPerWorker = 100
+  /// Share of a core that a media worker may be busy before it takes no more participants; above 1: always takes them.
+  package var maximumLoad = 0.9
   /// Tracks that one participant may publish at the same time.
   package var maximumTracks = 64
   /// Whether an administrator may switch a track on that its publisher muted.

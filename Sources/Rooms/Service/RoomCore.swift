@@ -11,6 +11,7 @@ final class RoomCore {
   private var sessions: [SessionID: Participant] = [:]
   /// Participants on each media worker.
   private var load: [Int]
+  private var gates: [LoadGate]
   private(set) var isDraining = false
   private(set) lazy var endpoints = Endpoints(self)
   private(set) lazy var phones = Phones(self)
@@ -18,6 +19,7 @@ final class RoomCore {
   init(_ context: RoomContext) {
     self.context = context
     load = Array(repeating: 0, count: max(1, context.dependencies.media.count))
+    gates = Array(repeating: LoadGate(), count: load.count)
   }
 
   /// The oldest first.
@@ -55,6 +57,7 @@ final class RoomCore {
         throw JoinRefusal(status: 503, text: "too many rooms")
       }
       try checkSessions()
+      guard gates.contains(where: \.isOpen) else { throw tooBusy(leastLoaded) }
       return
     }
     // One who comes back, or takes the place of its older self, needs no new place.
@@ -67,6 +70,13 @@ final class RoomCore {
       throw JoinRefusal(status: 503, text: "room has exceeded its max participants")
     }
     try checkSessions()
+    guard gates[room.worker].isOpen else { throw tooBusy(room.worker) }
+  }
+
+  /// Better nobody more than everybody worse.
+  private func tooBusy(_ worker: Int) -> JoinRefusal {
+    let percent = Int((gates[worker].share * 100).rounded())
+    return JoinRefusal(status: 503, text: "the server is at its limit: media worker \(worker) is \(percent) % busy")
   }
 
   private func checkSessions() throws(JoinRefusal) {
@@ -123,8 +133,7 @@ final class RoomCore {
 
   /// A new room, on the worker with the fewest participants.
   func make(_ name: String, _ options: RoomOptions) -> Room {
-    let rooms = Dictionary(grouping: self.rooms.values, by: \.worker).mapValues(\.count)
-    let worker = load.indices.min { (load[$0], rooms[$0] ?? 0, $0) < (load[$1], rooms[$1] ?? 0, $1) } ?? 0
+    let worker = leastLoaded
     let room = Room(service: self, name: name, worker: worker, options: options)
     self.rooms[name] = room
     roomsByMedia[room.mediaID] = room
@@ -132,6 +141,15 @@ final class RoomCore {
     context.dependencies.onEvent(.roomStarted(room.info))
     if let egress = options.egress { context.dependencies.onEvent(.egressWanted(room.info, egress)) }
     return room
+  }
+
+  /// Of the workers that take participants, the one with the fewest.
+  private var leastLoaded: Int {
+    let rooms = Dictionary(grouping: self.rooms.values, by: \.worker).mapValues(\.count)
+    func rank(_ worker: Int) -> (Int, Int, Int, Int) {
+      (gates[worker].isOpen ? 0 : 1, load[worker], rooms[worker] ?? 0, worker)
+    }
+    return load.indices.min { rank($0) < rank($1) } ?? 0
   }
 
   func closed(_ room: Room) {
@@ -178,6 +196,10 @@ final class RoomCore {
         subscription.subscriber.subscribing.refused(subscription.track.sid)
       }
     case .router(let id, let event): roomsByMedia[id]?.receive(event)
+    case .load(let worker, let share):
+      if gates.indices.contains(worker) { gates[worker].update(share, limit: context.configuration.maximumLoad) }
+    case .wantedAtReplica(let id, let layer, let replica):
+      if let track = context.producers[id]?.track { track.publisher.room.wanted(track, layer, worker: replica) }
     }
   }
 

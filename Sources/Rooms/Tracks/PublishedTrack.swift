@@ -31,6 +31,7 @@ final class PublishedTrack {
   /// Who receives it or is about to.
   var subscriptions: [ObjectIdentifier: Subscription] = [:]
   var subscribedQuality = SubscribedQuality()
+  var demand = LayerDemand()
   /// The publisher knows that somebody receives it.
   var isReportedSubscribed = false
 

@@ -102,6 +102,8 @@ struct Configuration: Sendable {
     var maxParticipants = 0
     var maxRooms = 0
     var maxSessions = 0
+    var receiversPerWorker = 100
+    var maxLoad = 90
     var remoteUnmute = false
     /// 0: everybody is heard.
     var loudest = 16

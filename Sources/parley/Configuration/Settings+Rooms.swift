@@ -22,6 +22,14 @@ extension Configuration {
       "rooms.max-sessions", \.rooms.maxSessions, .integer(0...1_000_000), in: Configuration(),
       "Participants of all rooms together; 0 is no limit. One more is answered 503."),
     Setting(
+      "rooms.receivers-per-worker", \.rooms.receiversPerWorker, .integer(0...100_000), in: Configuration(),
+      "Receivers of one room that a media worker takes before other workers get the next ones, so that a large room uses "
+        + "every core; 0 keeps a room on its worker."),
+    Setting(
+      "rooms.max-load", \.rooms.maxLoad, .integer(10...100), in: Configuration(),
+      "Percent of a core that a media worker may be busy for three seconds before joins to its rooms are answered 503."
+    ),
+    Setting(
       "rooms.remote-unmute", \.rooms.remoteUnmute, .flag, in: Configuration(),
       "Whether a room administrator may switch on a microphone or camera that its owner switched off."),
     Setting(

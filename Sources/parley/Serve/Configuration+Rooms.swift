@@ -21,6 +21,8 @@ extension Configuration {
     plane.maximumParticipants = UInt32(clamping: rooms.maxParticipants)
     plane.maximumRooms = rooms.maxRooms
     plane.maximumSessions = rooms.maxSessions
+    plane.receiversPerWorker = rooms.receiversPerWorker
+    plane.maximumLoad = Double(rooms.maxLoad) / 100
     plane.enableRemoteUnmute = rooms.remoteUnmute
     plane.iceServers = media.iceServers.map { server in
       var message = Livekit_ICEServer()

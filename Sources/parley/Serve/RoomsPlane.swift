@@ -23,9 +23,9 @@ struct RoomsPlane: Sendable {
   ) {
     let bound = ServiceLoop<RoomService>(loop: loop) { $0.advance() }
     let transports = media.peerTransports
-    let workers = media.workers.map { worker in
+    let workers = media.workers.enumerated().map { index, worker in
       RoomMedia(
-        worker: worker, configuration: router,
+        worker: worker, index: index, configuration: router,
         makeTransport: { worker, towards, isControlling throws(TransportError) in
           try transports.make(on: worker, towards: towards, isControlling: isControlling)
         },

@@ -46,6 +46,8 @@ final class FakeTransport: PeerTransport {
 
   func openDataChannels(maximumMessageSize: Int) -> DataChannels { preconditionFailure("no test needs them") }
   func close() { isClosed = true }
-  func send(rtp packet: UnsafeRawBufferPointer) {}
-  func send(rtcp packet: UnsafeRawBufferPointer) {}
+  private(set) var sentRTP: [[UInt8]] = []
+  private(set) var sentRTCP: [[UInt8]] = []
+  func send(rtp packet: UnsafeRawBufferPointer) { sentRTP.append([UInt8](packet)) }
+  func send(rtcp packet: UnsafeRawBufferPointer) { sentRTCP.append([UInt8](packet)) }
 }
