@@ -1,9 +1,8 @@
 import Core
-import Foundation
+import HTTPTypes
 import LiveKitProtocol
 import Store
 import SwiftProtobuf
-import Synchronization
 import Testing
 
 @testable import API
@@ -76,9 +75,10 @@ import Testing
     }
   }
 
-  @Test func metaIsInTheAnswer() async throws {
-    let response = TwirpError(PhoneFailure(.busy, "the line is busy", sipStatus: 486), transferID: "STR_1").response
-    #expect(response.status == .tooManyRequests)
+  @Test func metaTellsWhyACallFailed() {
+    let busy = TwirpError(PhoneFailure(.busy, "the line is busy", sipStatus: 486))
+    #expect(busy.code == .resourceExhausted)
+    #expect(busy.meta == ["sip_status_code": "486", "sip_status": "the line is busy"])
     #expect(TwirpError(.internal, "a").meta.isEmpty)
     let error = TwirpError(PhoneFailure(.noAnswer, "nobody"), transferID: "STR_1")
     #expect(error.meta == ["sip_transfer_id": "STR_1", "sip_transfer_reason": "STR_RINGING_TIMEOUT"])
