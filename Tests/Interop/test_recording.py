@@ -276,3 +276,40 @@ def test_a_browser_plays_the_recording(recorded, agent, browsers):
     )
     for samples, tone in zip(decoded, (ALICE, CARRIER)):
         assert abs(strongest([int(value * 32767) for value in samples], 48000)[0] - tone) < 15
+
+
+def test_the_desk_records_and_the_page_plays(recorded, browsers):
+    server = recorded()
+    page, context = browsers.page(ALICE)
+    page.goto(f"{server.http}/desk/")
+    page.get_by_label("User name").fill("1001")
+    page.get_by_label("Password", exact=True).fill("pw-1001")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-testid=history]")
+    page.wait_for_timeout(500)
+    page.keyboard.type("9415551234")
+    page.keyboard.press("Enter")
+    state = page.get_by_test_id("recording-state")
+    page.get_by_test_id("record").click(timeout=15000)
+    state.get_by_text("This call is being recorded").wait_for(timeout=8000)
+    page.wait_for_timeout(2000)
+    page.get_by_test_id("record-pause").click()
+    state.get_by_text("The recording is paused").wait_for(timeout=8000)
+    page.get_by_test_id("record").click()
+    state.wait_for(state="hidden", timeout=8000)
+    page.get_by_test_id("hangup").click()
+    (recording,) = saved(server)
+    page.goto(f"{server.http}/recordings/")
+    if page.locator("#login").is_visible():
+        page.fill("#user", "1001")
+        page.fill("#password", "pw-1001")
+        page.click("#login button")
+    shown = page.locator(f"[data-id='{recording['id']}'][data-state=saved]")
+    shown.wait_for(timeout=10000)
+    shown.get_by_test_id("play").click()
+    eventually(lambda: page.evaluate("document.querySelector('[data-testid=time]').textContent") >= "0:01", 6, "playing")
+    with page.expect_download() as download:
+        shown.get_by_test_id("download").click()
+    data = open(download.value.path(), "rb").read()
+    assert hashlib.sha256(data).hexdigest() == recording["files"][0]["sha256"]
+    context.close()
