@@ -53,7 +53,7 @@ export class HandlingView {
       onchange: () => { if (this.after.checkValidity()) this.save({ noAnswerAfter: Number(this.after.value) }); },
     });
     this.note = h('p', { class: 'hint', role: 'status', testid: 'handling-note' });
-    this.element = h('section', { hidden: true, testid: 'handling', 'aria-label': text.title },
+    this.element = h('section', { class: 'handling', hidden: true, testid: 'handling', 'aria-label': text.title },
       h('h3', {}, text.title),
       h('label', { class: 'check setting' }, this.disturb, h('span', {}, text.doNotDisturb)),
       ...Object.entries(this.forwards).map(([name, input]) => h('div', { class: 'setting' },
