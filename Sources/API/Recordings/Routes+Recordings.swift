@@ -240,6 +240,9 @@ private struct RecordingBody: Encodable {
   let kind: String
   let call: String?
   let room: String?
+  /// Of a call: who called, and what was dialled.
+  let from: String?
+  let to: String?
   let state: String
   let reason: String
   let startedAt: String
@@ -254,6 +257,8 @@ private struct RecordingBody: Encodable {
     kind = recording.kind.rawValue
     call = recording.call
     room = recording.room
+    from = recording.call == nil ? nil : recording.attributes["from"]
+    to = recording.call == nil ? nil : recording.attributes["to"]
     state = recording.state.rawValue
     reason = recording.reason
     startedAt = recording.startedAt.rfc3339
