@@ -113,7 +113,8 @@ enum Probe {
         "-v", "error", "-i", path, "-vf", "trim=start=\(seconds),crop=\(crop)", "-frames:v", "1", "-f", "rawvideo",
         "-pix_fmt", "gray", "-",
       ])
-    return data.isEmpty ? -1 : data.reduce(0.0) { $0 + Double($1) } / Double(data.count)
+    // ffmpeg's gray is of full range.
+    return data.isEmpty ? -1 : data.reduce(0.0) { $0 + Double($1) } / Double(data.count) * 219 / 255 + 16
   }
 
   /// All sound at 8 kHz, gaps filled.

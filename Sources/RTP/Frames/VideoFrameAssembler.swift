@@ -17,6 +17,8 @@ package struct VideoFrameAssembler: Sendable {
   private var lastSequence: Int64?
   private var isBroken = false
   private var needsKeyFrame = true
+  /// Of the latest frame that began; nil where the format has none.
+  private var lastPictureID: UInt16?
   private var size = (width: 0, height: 0)
   /// Packets of one frame; more is no picture.
   private static let maximumPackets = 8192
@@ -27,14 +29,21 @@ package struct VideoFrameAssembler: Sendable {
   package mutating func push(_ packet: StoredPacket) -> [EncodedFrame] {
     var frames: [EncodedFrame] = []
     let isContiguous = lastSequence.map { packet.sequence == $0 + 1 } ?? false
+    let isFirst = lastSequence == nil
     lastSequence = packet.sequence
     if let first = packets.first, first.timestamp != packet.timestamp {
       // No marker: the last packet is missing, or the sender sets none.
       frames += complete(isWhole: isContiguous)
     }
     if packets.isEmpty {
-      // Behind a gap the beginning of this frame may be missing: its format tells (`begins`).
       isBroken = false
+      let pictureID = pictureID(of: packet)
+      if !isContiguous, !isFirst, !needsKeyFrame, !follows(pictureID) {
+        // Whole frames are missing, which this one refers to.
+        damaged += 1
+        needsKeyFrame = true
+      }
+      if pictureID != nil { lastPictureID = pictureID }
     } else if !isContiguous {
       isBroken = true
     }
@@ -51,6 +60,23 @@ package struct VideoFrameAssembler: Sendable {
 
   /// The stream is at its end.
   package mutating func finish() -> [EncodedFrame] { packets.isEmpty ? [] : complete(isWhole: false) }
+
+  private func pictureID(of packet: StoredPacket) -> UInt16? {
+    packet.payload.withUnsafeBytes { bytes in
+      switch payload {
+      case .vp8: VP8Descriptor(parsing: bytes)?.pictureID
+      case .vp9: VP9Descriptor(parsing: bytes)?.pictureID
+      case .h264, .av1: nil
+      }
+    }
+  }
+
+  /// Behind a gap: whether only padding is missing. Picture IDs have 7 or 15 bits.
+  private func follows(_ pictureID: UInt16?) -> Bool {
+    guard let pictureID, let lastPictureID else { return false }
+    let distance = pictureID &- lastPictureID
+    return distance & 0x7FFF == 1 || pictureID == 0 && lastPictureID == 127
+  }
 
   /// Whether a packet can be the first of a frame.
   private func begins(_ packet: StoredPacket) -> Bool {
