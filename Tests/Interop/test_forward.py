@@ -92,7 +92,7 @@ def test_settings_that_make_no_sense_are_refused(server, settings):
 
 def test_users_send_texts(server, agent):
     alice, bob = agent("1001", ALICE), agent("1002", BOB)
-    bob.page.evaluate("agent.phone.on('text', ({ from, text }) => { agent.heard = `${from.user}: ${text}`; })")
+    bob.page.evaluate("void agent.phone.on('text', ({ from, text }) => { agent.heard = `${from.user}: ${text}`; })")
     alice.page.evaluate("agent.phone.sendText('1002', 'Grüße aus dem Test')")
     bob.wait("agent.heard === '1001: Grüße aus dem Test'", what="the text")
     code = alice.page.evaluate("agent.phone.sendText('1004', 'x').then(() => 'sent', ({ code }) => code)")
