@@ -18,6 +18,8 @@ package struct RESTServices: Sendable {
   package var phones: (any SIPControl)?
   /// Nil: nothing is spoken.
   package var speech: (any SpeechControl)?
+  /// Recording of rooms; nil: not served.
+  package var egress: (any EgressControl)?
 
   package init(
     store: Store, control: any GatewayControl, recordings: (any RecordingControl)? = nil, metrics: MetricsRegistry,
@@ -58,6 +60,7 @@ package func addREST<Context: RequestContext & RemoteAddressed>(
   routes.addInvitations()
   routes.addWebhooks()
   routes.addRecordings()
+  routes.addRoomRecordings()
   routes.addRoomTrunks()
   routes.addDispatchRules()
   routes.addPhones()

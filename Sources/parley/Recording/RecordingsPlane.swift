@@ -139,6 +139,8 @@ private struct SavedWebhook: Encodable {
 struct RecordingsBridge: RecordingControl {
   let gateway: Gateway
   let plane: RecordingsPlane
+  /// Knows the bucket that files may be in.
+  let storage: RecordingStorage
 
   func status(call id: String) async -> CallRecordingInfo? {
     await gateway.recordingStatus(call: id).map(info)
@@ -170,7 +172,7 @@ struct RecordingsBridge: RecordingControl {
     file.location.contains("://") || file.location.hasPrefix("/") ? nil : plane.catalog.path(of: file.location)
   }
 
-  func url(of file: RecordingFile) async -> String? { nil }
+  func url(of file: RecordingFile) async -> String? { storage.presignedURL(of: file.location, expires: .seconds(900)) }
 
   func peaks(of recording: RecordingRecord) async -> [[UInt8]]? {
     guard let file = recording.files.first(where: { !$0.location.contains("://") }) else { return nil }

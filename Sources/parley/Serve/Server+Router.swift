@@ -18,7 +18,10 @@ extension Server {
       store: store, control: GatewayBridge(gateway: gateway), metrics: metrics,
       realm: configuration.sip.effectiveRealm, keys: keys, phones: rooms.sip?.control)
     services.speech = speech
-    services.recordings = RecordingsBridge(gateway: gateway, plane: recordings)
+    services.egress = rooms.egress
+    services.recordings = RecordingsBridge(
+      gateway: gateway, plane: recordings,
+      storage: configuration.recordingStorage(recordings.logger))
     addREST(to: router, services: services)
     addRooms(to: router, services: rooms)
     return router
