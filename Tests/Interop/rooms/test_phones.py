@@ -269,7 +269,9 @@ async def test_a_pin_wrong_and_then_right(lobby, phones):
     assert not ann.room.remote_participants, "in with a wrong PIN"
     await asyncio.to_thread(phone.send_digits, PIN + "#")
     seen = await phone_of(ann, 20)
-    assert seen.attributes["sip.callStatus"] == "active" and seen.attributes["sip.ruleID"]
+    # Seen before it is heard.
+    await ann.until(lambda: seen.attributes["sip.callStatus"] == "active")
+    assert seen.attributes["sip.ruleID"]
     await ann.hears(seen.identity, TONES[PHONES[0]])
     await hears(phone, ANN)
 
