@@ -127,12 +127,16 @@ package final class RecordingCatalog: Sendable {
 
   // MARK: Rendering
 
+  /// Behind the reason of a recording that cannot be rendered yet.
+  private static let waiting = " (waiting for room on the disk)"
+
   /// Makes the files of a recording whose spool is complete, or as complete as it will get.
   func complete(_ recording: RecordingRecord) async {
     var recording = recording
     guard let name = recording.spool else { return await fail(recording, "its spool is not known") }
     recording.state = .rendering
     recording.progress = 0
+    if recording.reason.hasSuffix(Self.waiting) { recording.reason.removeLast(Self.waiting.count) }
     try? await store.save(recording)
     guard let renderer = renderers.withLock({ $0[recording.kind] }) else {
       return await fail(recording, "recordings of a \(recording.kind.rawValue) cannot be rendered")
@@ -141,10 +145,11 @@ package final class RecordingCatalog: Sendable {
       switch await render(recording, by: renderer, spool: path(of: name)) {
       case .success(let files): return await save(recording, files, spool: name)
       case .failure(let error) where error.isDiskFull:
-        recording.reason = "waiting for room on the disk: \(error)"
         logger.error(
           "a recording waits to be rendered", metadata: ["recording": "\(recording.id)", "error": "\(error)"])
-        try? await store.save(recording)
+        var waiting = recording
+        waiting.reason += Self.waiting
+        try? await store.save(waiting)
         // Cancelled at the end of the process: the next start goes on.
         guard (try? await Task.sleep(for: retryDelay)) != nil else { return }
       case .failure(let error): return await fail(recording, "\(error)")
@@ -186,7 +191,6 @@ package final class RecordingCatalog: Sendable {
     recording.state = .saved
     recording.progress = 1
     recording.spool = nil
-    if recording.reason.hasPrefix("waiting for room") { recording.reason = "" }
     let length = Int64((recording.duration ?? 0) * 1_000)
     if recording.endedAt == nil {
       recording.endedAt = WallTime(milliseconds: recording.startedAt.milliseconds + length)
