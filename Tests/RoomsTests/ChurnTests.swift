@@ -15,8 +15,8 @@ import Testing
     let rooms = RoomHarness { $0.autoCreate = true }
     var random: SeededRandom
     let offer: Livekit_SessionDescription
-    /// Every participant and room that was ever seen.
-    private(set) var seen: [ObjectIdentifier: Weak] = [:]
+    /// Every participant and room that was ever seen, by SID.
+    private(set) var seen: [String: Weak] = [:]
     /// SIDs of all participants: what has gone leaves its identifier in `seen` to others.
     private(set) var participants: Set<String> = []
 
@@ -37,9 +37,9 @@ import Testing
 
     mutating func note() {
       for room in rooms.core.allRooms {
-        seen[ObjectIdentifier(room)] = Weak(object: room)
+        seen[room.sid] = Weak(object: room)
         for participant in room.present {
-          seen[ObjectIdentifier(participant)] = Weak(object: participant)
+          seen[participant.sid] = Weak(object: participant)
           participants.insert(participant.sid)
         }
       }
