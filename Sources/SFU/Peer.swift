@@ -195,7 +195,7 @@ final class Peer: PacketReceiver {
       }
       producer.forward(packet, from: stream, now: now)
     case .skip(let sequence):
-      if !header.payload.isEmpty { producer.tap?.tap(rtp: bytes, arrival: now) }
+      producer.tap?.tap(rtp: bytes, arrival: now)
       // Padding too: its number shall leave no gap there either.
       for pipe in producer.pipes { pipe.tap(rtp: bytes, arrival: now) }
       producer.skip(sequence, from: stream, now: now)

@@ -127,8 +127,9 @@ final class SpoolPlayback {
   private func isWanted(_ stream: UInt16) -> Bool { wanted?.contains(stream) ?? true }
 
   private func take(_ packet: [UInt8], _ record: SpoolRecord) {
-    guard let header = try? RTPHeader(parsing: packet), !header.payload.isEmpty,
-      let stream = scan.streams[record.stream], let known = stream.sources[header.ssrc],
+    // Padding alone keeps the numbers going.
+    guard let header = try? RTPHeader(parsing: packet), let stream = scan.streams[record.stream],
+      let known = stream.sources[header.ssrc],
       let codec = stream.description.codecs[header.payloadType]
     else { return }
     let name = codec.name.lowercased()
