@@ -76,6 +76,15 @@ package struct S3Client: Sendable {
       + signature.presignedQuery("GET", host: host, path: prefix + key, expires: expires, at: time)
   }
 
+  /// One for all buckets, for as long as the process lives. It tries no connection twice: `send` does, later.
+  private static let http: HTTPClient = {
+    var configuration = HTTPClient.Configuration()
+    configuration.redirectConfiguration = .disallow
+    configuration.timeout.connect = .seconds(5)
+    configuration.connectionPool.retryConnectionEstablishment = false
+    return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+  }()
+
   // MARK: Requests
 
   private struct Answer {
@@ -116,7 +125,7 @@ package struct S3Client: Sendable {
     if method == .PUT || method == .POST { request.body = .bytes(ByteBuffer(bytes: body)) }
     let answer: Answer
     do {
-      let response = try await HTTPClient.shared.execute(request, timeout: .seconds(120))
+      let response = try await Self.http.execute(request, timeout: .seconds(120))
       let bytes = try await response.body.collect(upTo: 1 << 20)
       answer = Answer(
         status: Int(response.status.code), headers: response.headers, body: String(buffer: bytes))
