@@ -20,9 +20,16 @@ from support.webhooks import Webhooks
 COMPLETE, FAILED, ACTIVE = api.EgressStatus.EGRESS_COMPLETE, api.EgressStatus.EGRESS_FAILED, api.EgressStatus.EGRESS_ACTIVE
 
 
+class Sink(Webhooks):
+    def events(self, room=None):
+        # Parley's own event, which LiveKit's receiver does not know.
+        self.problems[:] = [problem for problem in self.problems if "recording.saved" not in problem]
+        return super().events(room)
+
+
 @pytest.fixture(scope="module")
 def sink():
-    made = Webhooks()
+    made = Sink()
     yield made
     made.close()
 
