@@ -85,7 +85,13 @@ final class Room {
   }
 
   /// For a peer that receives only, before it is opened: it may live on another worker than the room.
-  func place(_ peer: PeerID) { placement.place(peer) }
+  func place(_ peer: PeerID) {
+    let before = placement.all
+    placement.place(peer)
+    for worker in placement.all where !before.contains(worker) {
+      context.logger.info("room spreads", metadata: ["room": "\(name)", "sid": "\(sid)", "worker": "\(worker)"])
+    }
+  }
 
   func participant(_ identity: String) -> Participant? { participants[identity] }
   func participant(sid: String) -> Participant? { present.first { $0.sid == sid } }
