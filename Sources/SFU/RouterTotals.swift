@@ -1,4 +1,4 @@
-package import Core
+import Core
 
 /// What went through a router since it was made, also over peers and tracks that are gone. Summed up when it is asked
 /// for: the packet path counts nothing for it.

@@ -1,8 +1,8 @@
-package import Core
+import Core
 import RTP
-package import SFU
+import SFU
 import Synchronization
-package import Transport
+import Transport
 
 /// The way of a room's packets from the worker where they arrive to another one, some of whose peers take them too.
 ///
