@@ -202,12 +202,14 @@ final class MemoryStore: RecordingStore {
     let started = Counting()
     async let long = queue.run {
       _ = started.next()
+      // Until the other one waits, and then some.
+      for _ in 0..<500 where queue.depth < 2 { usleep(10_000) }
       usleep(100_000)
       return 1
     }
-    #expect(eventually { started.count == 1 })
+    #expect(await eventually { started.count == 1 })
     async let waiting = queue.run { 2 }
-    #expect(eventually { queue.depth == 2 })
+    #expect(await eventually { queue.depth == 2 })
     let thread = SlowThread()
     thread.start(name: "stop") { queue.stop() }
     #expect(await long == 1)

@@ -119,18 +119,26 @@ import Transport
         .openPhone(PeerID(rawValue: 11), room: room, producer: ProducerID(rawValue: 21), port: other),
         consumer(5, of: track),
       ])
-      let heard = try await talk([(port, 500), (other, 800)], seconds: 8) {
-        await media.packets(of: watch, 0).count > 40
+      // On a busy machine 20 ms are often late, and what is heard has gaps: as long as it takes.
+      var heard = [false, false]
+      var level = 127
+      for _ in 0..<20 {
+        for (index, samples) in try await talk([(port, 500), (other, 800)], seconds: 1).enumerated()
+        where samples.contains(where: { abs(Int($0)) > 1_000 }) {
+          heard[index] = true
+        }
+        for packet in await media.packets(of: watch, 0) {
+          let header = try RTPHeader(parsing: packet)
+          #expect(header.payloadType == PayloadType(96) && header.ssrc == SSRC(5))
+          let element = try #require(header.extensionElement(4, in: packet.span.bytes)?.first)
+          level = min(level, Int(AudioLevel(byte: packet[element]).attenuation))
+        }
+        if heard == [true, true], level < 40, await media.packets(of: watch, 0).count > 40 { break }
       }
-      let packets = await media.packets(of: watch, 0)
-      #expect(packets.count > 40)
-      let header = try RTPHeader(parsing: try #require(packets.last))
-      #expect(header.payloadType == PayloadType(96) && header.ssrc == SSRC(5))
-      let packet = try #require(packets.last)
-      let element = try #require(header.extensionElement(4, in: packet.span.bytes)?.first)
-      #expect(AudioLevel(byte: packet[element]).attenuation < 40)
+      #expect(await media.packets(of: watch, 0).count > 40)
+      #expect(level < 40)
       // Each hears the other; spectra are tested with the mixer.
-      #expect(heard.allSatisfy { $0.contains { abs(Int($0)) > 1_000 } })
+      #expect(heard == [true, true])
       // Muted by the control plane: no packets from here on.
       media.perform([.setPhoneMuted(phone, true)])
       _ = try await talk([(port, 500), (other, 800)], seconds: 0.2)

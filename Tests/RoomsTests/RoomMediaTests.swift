@@ -102,8 +102,9 @@ import Transport
         ] { transport.onEvent?(event) }
       }
       _ = await media.peerCount
-      let kinds = watch.events.dropFirst().map { event in
+      let kinds = watch.events.dropFirst().compactMap { event -> String? in
         switch event {
+        case .load: nil
         case .peerConnected: "connected"
         case .peerDisconnected: "disconnected"
         case .peerReconnected: "reconnected"

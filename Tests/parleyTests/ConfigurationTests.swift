@@ -101,7 +101,13 @@ import Testing
   static let mistakes: [(yaml: String, parts: [String])] = [
     ("http:\n  lisen: x\n", ["parley.yaml:2:3", "http.lisen", "no setting", "Did you mean http.listen?"]),
     ("htpp: {}\n", ["parley.yaml:1:1", "htpp", "Did you mean http?"]),
-    ("zzz: 1\n", ["zzz is no setting", "data, drain, http, keys, log, media, provision, rooms, sip, webhooks"]),
+    (
+      "zzz: 1\n",
+      [
+        "zzz is no setting",
+        "calls, data, drain, http, keys, log, media, provision, recordings, rooms, sip, speech, webhooks",
+      ]
+    ),
     ("http: { tls: { cert: x } }\n", ["http.tls.cert is no setting", "Did you mean http.tls.certificate?"]),
     ("sip: { ports: 1-2 }\n", ["sip.ports is no setting", "Did you mean media.ports?"]),
     ("http: 8080\n", ["parley.yaml:1:7", "http must be a section", "listen, tls, web"]),

@@ -40,6 +40,9 @@ extension Configuration {
       "rooms.record", \.rooms.record, .flag, in: Configuration(),
       "Whether every room is recorded from its start on, as one file with all that is heard and seen. Its participants "
         + "see that it is."),
+  ]
+
+  static let webhookSettings: [Setting<Configuration>] = [
     Setting(
       "webhooks.urls", \.webhooks.urls,
       Kind<String>.text("an http or https URL without user name, such as https://example.com/hook", accepts: isWebURL)

@@ -3,7 +3,7 @@ import Core
 extension Configuration {
   /// Every setting of the configuration file, in the order of the reference page.
   static let settings = [
-    http, sip, calls, media, rooms, dialIn, recordings, storage, speech, rest, provisioning,
+    http, sip, calls, media, rooms, dialIn, webhookSettings, recordings, storage, speech, rest, provisioning,
   ].flatMap { $0 }
 
   private static func setting<Value: Sendable>(
