@@ -5,7 +5,7 @@
 
 CONFIG ?= debug
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS ?= FuzzSIP FuzzSDP FuzzRTP FuzzRTCP FuzzPayload FuzzRouter FuzzSTUN FuzzDCEP FuzzSCTP FuzzSignal
+FUZZ_TARGETS ?= FuzzSIP FuzzSDP FuzzRTP FuzzRTCP FuzzPayload FuzzFrames FuzzRouter FuzzSTUN FuzzDCEP FuzzSCTP FuzzSignal
 STRICT = --explicit-target-dependency-import-check error
 SWIFT_SOURCES = Sources Tests Package.swift
 

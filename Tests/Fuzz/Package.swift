@@ -48,6 +48,7 @@ let package = Package(
     fuzz("FuzzRTP", ["RTP"]),
     fuzz("FuzzRTCP", ["RTP"]),
     fuzz("FuzzPayload", ["RTP"]),
+    fuzz("FuzzFrames", ["RTP"]),
     fuzz("FuzzRouter", ["RTP", "SFU"]),
     fuzz("FuzzSIP", ["SIP"]),
     fuzz("FuzzDCEP", ["Transport"]),

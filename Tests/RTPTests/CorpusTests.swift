@@ -27,4 +27,10 @@ import Testing
     #expect(all.count > 100)
     for bytes in all { fuzzPayload(bytes) }
   }
+
+  @Test func everyRowOfPacketsOfTheFuzzerIsTakenWithoutATrap() throws {
+    let all = try inputs("frames")
+    #expect(all.count > 100)
+    for bytes in all { fuzzFrames(bytes) }
+  }
 }

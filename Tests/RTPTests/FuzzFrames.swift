@@ -1,0 +1,1 @@
+../Fuzz/Sources/FuzzFrames/FuzzFrames.swift
