@@ -10,9 +10,18 @@ package protocol ProducerPipe: PacketTap {
 }
 
 extension Router {
-  /// Whose a track is and what another router has to know of it; nil for an unknown one.
+  /// Whose a track is and what another router has to know of it; nil for an unknown one. Sources that were learnt here
+  /// are named: publishers do not repeat which layer they are.
   package func description(of id: ProducerID) -> (peer: PeerID, parameters: ProducerParameters)? {
-    producers[id].map { ($0.peer, $0.parameters) }
+    producers[id].map { ($0.peer, described($0)) }
+  }
+
+  private func described(_ producer: Producer) -> ProducerParameters {
+    var parameters = producer.parameters
+    for index in parameters.encodings.indices where parameters.encodings[index].ssrc == nil {
+      parameters.encodings[index].ssrc = producer.stream(spatialLayer: parameters.encodings[index].spatialLayer)?.ssrc
+    }
+    return parameters
   }
 
   /// Adds a way for the track's packets, until the track ends.
@@ -25,6 +34,6 @@ extension Router {
   }
 
   func tellPipes(_ producer: Producer) {
-    for pipe in producer.pipes { pipe.changed(producer.parameters) }
+    for pipe in producer.pipes { pipe.changed(described(producer)) }
   }
 }

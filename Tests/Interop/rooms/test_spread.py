@@ -33,7 +33,7 @@ def wide(spread, request):
 
 async def test_everybody_hears_and_sees_everybody(wide):
     names = {f"guest-{n}": 300 + 205 * n for n in range(4)}
-    guests = await asyncio.gather(*(wide.join(name) for name in names))
+    guests = await asyncio.gather(*(wide.join(name, single=False) for name in names))
     shown = {}
     for guest in guests:
         await guest.speak(names[guest.identity])
@@ -49,7 +49,7 @@ async def test_everybody_hears_and_sees_everybody(wide):
 
 
 async def test_layers_switch_on_another_worker(wide):
-    ann, bob, carl = [await wide.join(name) for name in ("ann", "bob", "carl")]
+    ann, bob, carl = [await wide.join(name, single=False) for name in ("ann", "bob", "carl")]
     shown = await ann.show(960, 540, simulcast=True, bitrate=1_200_000)
     watchers = [bob, carl]
     for guest in watchers:
@@ -63,11 +63,11 @@ async def test_layers_switch_on_another_worker(wide):
 
 
 async def test_who_comes_late_gets_a_key_frame_and_who_mutes_is_silent(wide):
-    ann, bob, carl = [await wide.join(name) for name in ("ann", "bob", "carl")]
+    ann, bob, carl = [await wide.join(name, single=False) for name in ("ann", "bob", "carl")]
     shown = await ann.show(320, 180)
     spoken = await ann.speak(455)
     await asyncio.gather(*(guest.hears("ann", 455, 20) for guest in (bob, carl)))
-    late = await wide.join("dora")
+    late = await wide.join("dora", single=False)
     await late.watches("ann", shown.number, timeout=10)
     since = {guest.identity: guest.mark for guest in (bob, carl, late)}
     spoken.line.mute()
@@ -78,7 +78,7 @@ async def test_who_comes_late_gets_a_key_frame_and_who_mutes_is_silent(wide):
 
 
 async def test_data_reaches_all_workers(wide):
-    ann, bob, carl, dora = [await wide.join(name) for name in ("ann", "bob", "carl", "dora")]
+    ann, bob, carl, dora = [await wide.join(name, single=False) for name in ("ann", "bob", "carl", "dora")]
     await ann.local.publish_data(b"to all", reliable=True, topic="spread")
     for guest in (bob, carl, dora):
         await guest.until(lambda: guest.data, what="data")
