@@ -43,6 +43,6 @@ def test_a_tcp_flow_beside_it_takes_pictures_but_no_sound(tmp_path):
 
 
 def test_a_receiver_that_knows_remb_alone_is_not_overrun(tmp_path):
-    share = Bench(tmp_path).share(400, remb=True, settle=15, seconds=15)
-    assert 20 < share.video[0] < 400, share
+    share = Bench(tmp_path).share(800, remb=True, settle=15, seconds=15)
+    assert 20 < share.video[0] < 800, share
     assert share.audio_lost <= 2 and share.queue < 100, share
